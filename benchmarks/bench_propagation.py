@@ -1,0 +1,254 @@
+"""Propagation from one box, and how far it is from what the encoder could give.
+
+Every object of `--sets` gets its ground-truth box on its middle plane, and all
+objects of a stack are propagated in one call. Methods run one after the other
+on the same embeddings:
+
+default
+    `samslice.propagate` as a user gets it.
+oracle
+    The ground-truth box on every plane the object occupies, one mask each, no
+    propagation: what the encoder could give at best from boxes.
+
+`--variant NAME:OPTION=VALUE,...` adds a run with other `PropagateOptions`, and
+`METHODS` is where another strategy would be added. Embeddings are kept in
+`--cache`, so a second run only decodes.
+
+    python benchmarks/bench_propagation.py --out bench-results
+    python benchmarks/bench_propagation.py --sets qcanet --variant loose:min_overlap=0.2
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+import samslice as ss
+from evaluation import Counts, Target, count_labels, count_masks, find_targets, sample, score
+from evaluation import summarise as summarise_set
+from samslice.engine.backend import SamModel
+from samslice.engine.normalize import fit_stack
+from samslice.weights import cache_dir
+from stacks import Stack, choose, find_shared, load
+
+Method = Callable[[ss.Predictor, Stack, ss.Normalization, list[Target]], Counts]
+
+
+def run_propagate(
+    predictor: ss.Predictor,
+    stack: Stack,
+    normalization: ss.Normalization,
+    targets: list[Target],
+    *,
+    options: ss.PropagateOptions,
+) -> Counts:
+    """Propagate all objects from the box on their middle plane."""
+    seeds = [
+        ss.Seed(t.object_id, plane=t.anchor, prompt=ss.Prompt(box=t.boxes[t.anchor]))
+        for t in targets
+    ]
+    options = replace(
+        options,
+        spacing=stack.spacing,
+        first_plane=stack.planes.start,
+        last_plane=stack.planes.stop - 1,
+    )
+    result = ss.propagate(
+        predictor, stack.image, seeds, options=options, normalization=normalization
+    )
+    return count_labels(stack.labels, result.labels, targets, stack.planes)
+
+
+def run_oracle(
+    predictor: ss.Predictor,
+    stack: Stack,
+    normalization: ss.Normalization,
+    targets: list[Target],
+) -> Counts:
+    """Prompt every object with its box on every plane it occupies."""
+
+    def masks() -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+        for plane in stack.planes:
+            here = [i for i, t in enumerate(targets) if plane in t.boxes]
+            if not here:
+                continue
+            embedding = predictor.encode(stack.image[plane], normalization=normalization)
+            prompts = [ss.Prompt(box=targets[i].boxes[plane]) for i in here]
+            predictions = predictor.predict_many(embedding, prompts)
+            for index, prediction in zip(here, predictions, strict=True):
+                yield index, plane, prediction.mask
+
+    return count_masks(stack.labels, masks(), targets, stack.planes)
+
+
+METHODS: dict[str, Method] = {
+    "default": partial(run_propagate, options=ss.PropagateOptions()),
+    "oracle": run_oracle,
+}
+
+
+def parse_variant(text: str) -> tuple[str, Method]:
+    """Read ``NAME:OPTION=VALUE,OPTION=VALUE``."""
+    name, _, settings = text.partition(":")
+    known = {f.name for f in fields(ss.PropagateOptions)}
+    values = {}
+    for setting in settings.split(","):
+        option, _, value = setting.partition("=")
+        if not name or option not in known or not value:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not NAME:OPTION=VALUE,...; options are {', '.join(sorted(known))}"
+            )
+        try:
+            values[option] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            values[option] = value
+    return name, partial(run_propagate, options=ss.PropagateOptions(**values))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One method on one stack: scores by object, and seconds."""
+
+    stack: str
+    method: str
+    table: pd.DataFrame
+    seconds: float
+
+
+def encode_all(
+    predictor: ss.Predictor, stack: Stack, normalization: ss.Normalization
+) -> tuple[float, int]:
+    """Put the embeddings of all labelled planes into the cache; seconds and planes."""
+    begun = time.perf_counter()
+    for plane in stack.planes:
+        predictor.encode(stack.image[plane], normalization=normalization)
+    return time.perf_counter() - begun, len(stack.planes)
+
+
+def measure(
+    args: argparse.Namespace, predictor: ss.Predictor, methods: dict[str, Method]
+) -> list[Measured]:
+    """Run every method on every stack."""
+    measured = []
+    folder = find_shared(args.data)
+    for file in choose(args.sets):
+        stack = load(file, folder)
+        normalization = fit_stack(stack.image)
+        seconds, n_planes = encode_all(predictor, stack, normalization)
+        print(f"{stack.name}: {n_planes} embeddings in {seconds:.0f} s", file=sys.stderr)
+        if args.encode_only:
+            continue
+        everything = find_targets(stack.labels, stack.planes)
+        targets = sample(everything, args.max_objects, args.seed)
+        for name, method in methods.items():
+            begun = time.perf_counter()
+            counts = method(predictor, stack, normalization, targets)
+            seconds = time.perf_counter() - begun
+            table = score(counts, targets, stack.planes)
+            measured.append(Measured(stack.name, name, table, seconds))
+            numbers = " ".join(f"{k}={v:.3g}" for k, v in summarise_set(table).items())
+            print(f"{stack.name} {name}: {numbers} in {seconds:.0f} s", file=sys.stderr)
+    return measured
+
+
+def markdown(measured: list[Measured]) -> str:
+    """Set the results as a table, and as means over the sets below it."""
+    lines = [
+        "| set | method | objects | mean 3D IoU | IoU ≥ 0.5 | IoU ≥ 0.75 | IoU between its ends "
+        "| IoU on the anchor plane | planes missed at the ends | planes invented beyond them "
+        "| seconds |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    rows = [(m, summarise_set(m.table)) for m in measured]
+    for m, s in rows:
+        lines.append(_row(m.stack, m.method, s, f"{m.seconds:.0f}"))
+    if len({m.stack for m in measured}) > 1:
+        for method in dict.fromkeys(m.method for m in measured):
+            of_method = pd.DataFrame([s for m, s in rows if m.method == method])
+            mean = {**of_method.mean().to_dict(), "objects": of_method["objects"].sum()}
+            lines.append(_row("**mean of sets**", method, mean, ""))
+    return "\n".join(lines)
+
+
+def _row(stack: str, method: str, s: dict[str, float], seconds: str) -> str:
+    return (
+        f"| {stack} | {method} | {s['objects']:.0f} | {s['iou']:.3f} | {s['share_50']:.0%} "
+        f"| {s['share_75']:.0%} | {s['iou_between_ends']:.3f} | {s['anchor_iou']:.3f} "
+        f"| {s['missed']:.1f} | {s['invented']:.1f} | {seconds} |"
+    )
+
+
+def heading(args: argparse.Namespace, model: SamModel) -> str:
+    """Say what was run, with what and on what."""
+    limit = (
+        "all objects"
+        if args.max_objects is None
+        else (f"at most {args.max_objects} objects a set, drawn with seed {args.seed}")
+    )
+    return "\n".join(
+        [
+            f"- command: `python benchmarks/bench_propagation.py {' '.join(sys.argv[1:])}`",
+            f"- model: {model.name} ({model.key}) on {model.device}; {limit}",
+            f"- samslice {ss.__version__}, torch {torch.__version__}, numpy {np.__version__}, "
+            f"Python {platform.python_version()}, {platform.machine()}, "
+            f"{torch.get_num_threads()} threads",
+            f"- default options: {ss.PropagateOptions()}",
+        ]
+    )
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder of data sets (see stacks.find_shared)")
+    parser.add_argument("--sets", nargs="+", help="names of stacks, or how they begin; all")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--variant", action="append", type=parse_variant, default=[])
+    parser.add_argument("--model", default="mobile_sam", help="registry name or checkpoint")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument(
+        "--cache", type=Path, default=cache_dir().parent / "bench", help="folder of embeddings"
+    )
+    parser.add_argument("--max-objects", type=int, help="take this many objects a set at most")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of objects")
+    parser.add_argument("--encode-only", action="store_true", help="only fill the cache")
+    parser.add_argument("--out", type=Path, help="folder for propagation.md and .csv")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print the table, and write it with a row for every object."""
+    args = parse(argv)
+    methods = {name: METHODS[name] for name in args.methods} | dict(args.variant)
+    model = ss.load_model(args.model, device=args.device, precision=args.precision)
+    predictor = ss.Predictor(model, cache=ss.EmbeddingCache(args.cache))
+    measured = measure(args, predictor, methods)
+    if not measured:
+        return
+    text = f"{heading(args, model)}\n\n{markdown(measured)}\n"
+    print(text)
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / "propagation.md").write_text(text, encoding="utf-8")
+        objects = [m.table.assign(set=m.stack, method=m.method) for m in measured]
+        table = pd.concat(objects, ignore_index=True).set_index(["set", "method", "object"])
+        table.to_csv(args.out / "propagation.csv", float_format="%.4f")
+
+
+if __name__ == "__main__":
+    main()

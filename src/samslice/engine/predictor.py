@@ -1,0 +1,288 @@
+"""Planes to embeddings, embeddings and prompts to predictions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from samslice.engine.cache import EmbeddingCache, plane_key
+from samslice.engine.device import run_in_batches
+from samslice.engine.normalize import fit
+from samslice.engine.types import Embedding, Prediction, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from samslice.engine.backend import SamModel
+    from samslice.engine.normalize import Normalization
+    from samslice.engine.progress import Cancel
+
+
+class Predictor:
+    """Encode planes and predict masks on them.
+
+    It keeps no current image: an embedding is a value that the caller holds.
+
+    Parameters
+    ----------
+    model : SamModel
+        From `load_model`.
+    cache : EmbeddingCache, optional
+        Where embeddings are kept; without one each call encodes anew.
+    encode_batch : int, optional
+        Planes in one encoder pass. By default one on a CPU, which gains
+        nothing from more, and eight elsewhere; halved when memory runs out.
+    decode_batch : int, optional
+        Prompts in one decoder pass, 64 by default; halved likewise.
+    """
+
+    def __init__(
+        self,
+        model: SamModel,
+        *,
+        cache: EmbeddingCache | None = None,
+        encode_batch: int | None = None,
+        decode_batch: int = 64,
+    ) -> None:
+        if encode_batch is None:
+            encode_batch = 1 if model.device.type == "cpu" else 8
+        for name, value in (("encode_batch", encode_batch), ("decode_batch", decode_batch)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; allowed is at least 1.")
+        self.model = model
+        self.cache = cache
+        self.encode_batch = encode_batch
+        self.decode_batch = decode_batch
+
+    def embedding_key(self, plane: Any, *, normalization: Normalization | None = None) -> str:
+        """Key under which the cache has a plane's embedding.
+
+        Parameters
+        ----------
+        plane : array-like
+            As for `encode`.
+        normalization : Normalization, optional
+            As for `encode`.
+
+        Returns
+        -------
+        str
+            ``key in predictor.cache`` says whether encoding it costs nothing.
+        """
+        pixels = np.asarray(plane)
+        policy = normalization if normalization is not None else fit(pixels)
+        return plane_key(pixels, self.model.key, policy.key)
+
+    def encode(
+        self,
+        plane: Any,
+        *,
+        normalization: Normalization | None = None,
+        cancel: Cancel | None = None,
+    ) -> Embedding:
+        """Run the image encoder on one plane, or take its result from the cache.
+
+        Parameters
+        ----------
+        plane : array-like of shape (rows, columns) or (rows, columns, 3 or 4)
+            Any boolean, integer or real dtype.
+        normalization : Normalization, optional
+            What the encoder sees of it. Fitted to this plane if left out; fit
+            one for the whole stack when the plane belongs to a stack.
+        cancel : Cancel, optional
+            Asked before every layer of the encoder.
+
+        Returns
+        -------
+        Embedding
+            To pass to `predict`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the plane has another shape or dtype.
+        MemoryError
+            If one plane does not fit into the device's memory.
+        Cancelled
+            If `cancel` was set.
+        """
+        return self.encode_many([plane], normalization=normalization, cancel=cancel)[0]
+
+    def encode_many(
+        self,
+        planes: Iterable[Any],
+        *,
+        normalization: Normalization | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Embedding]:
+        """Encode several planes, in batches where the device gains from them.
+
+        Parameters
+        ----------
+        planes : iterable of array-like
+            As for `encode`; one of them is read at a time.
+        normalization : Normalization, optional
+            For all of them; fitted to each plane if left out.
+        cancel : Cancel, optional
+            Asked before every layer of the encoder.
+
+        Returns
+        -------
+        list of Embedding
+            In the order of `planes`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a plane has another shape or dtype.
+        MemoryError
+            If one plane does not fit into the device's memory.
+        Cancelled
+            If `cancel` was set; planes encoded by then are in the cache.
+        """
+        embeddings: list[Embedding | None] = []
+        missing: list[tuple[int, str, np.ndarray]] = []
+        for plane in planes:
+            pixels = np.asarray(plane)
+            policy = normalization if normalization is not None else fit(pixels)
+            key = self.embedding_key(pixels, normalization=policy) if self.cache is not None else ""
+            found = self.cache.get(key) if self.cache is not None else None
+            if found is None:
+                missing.append((len(embeddings), key, policy.apply(pixels)))
+                embeddings.append(None)
+                if len(missing) == self.encode_batch:
+                    self._encode_missing(missing, embeddings, cancel)
+            else:
+                frame = self.model.frame(pixels.shape[:2])
+                embeddings.append(Embedding(found, frame, self.model.key))
+        self._encode_missing(missing, embeddings, cancel)
+        return [e for e in embeddings if e is not None]
+
+    def _encode_missing(
+        self,
+        missing: list[tuple[int, str, np.ndarray]],
+        embeddings: list[Embedding | None],
+        cancel: Cancel | None,
+    ) -> None:
+        """Encode what is `missing`, put it in its places and empty the list."""
+        if not missing:
+            return
+        pictures = [picture for _, _, picture in missing]
+        encode = self.model.encode if cancel is None else partial(self.model.encode, cancel=cancel)
+        results, self.encode_batch = run_in_batches(encode, pictures, self.encode_batch)
+        for (index, key, picture), made in zip(missing, results, strict=True):
+            frame = self.model.frame(picture.shape[:2])
+            features: Mapping[str, np.ndarray] = made
+            if self.cache is not None:
+                about = {"model": self.model.key, "shape": list(frame.shape)}
+                features = self.cache.put(key, made, about)
+            for array in features.values():
+                array.flags.writeable = False
+            embeddings[index] = Embedding(features, frame, self.model.key)
+        missing.clear()
+
+    def predict(
+        self, embedding: Embedding, prompt: Prompt, *, multimask: bool | None = None
+    ) -> Prediction:
+        """Predict the mask that one prompt asks for.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            From `encode`, with the same model.
+        prompt : Prompt
+            In the plane's data pixels.
+        multimask : bool, optional
+            Three candidates instead of one. By default three for a single
+            positive click, which may mean a part or the whole, else one.
+
+        Returns
+        -------
+        Prediction
+            Candidates, best first.
+
+        Raises
+        ------
+        ValueError
+            If the prompt lies outside the plane or has another size, or the
+            embedding was made by another model.
+        """
+        return self.predict_many(embedding, [prompt], multimask=multimask)[0]
+
+    def predict_many(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool | None = None,
+    ) -> list[Prediction]:
+        """Predict the masks of many objects of one plane.
+
+        Prompts of the same structure share one decoder pass, in chunks that
+        fit into memory; the results equal those of `predict` one by one.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            From `encode`, with the same model.
+        prompts : sequence of Prompt
+            One for each object, in the plane's data pixels.
+        multimask : bool, optional
+            As for `predict`, for all prompts.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of `prompts`.
+
+        Raises
+        ------
+        TypeError
+            If something else than a Prompt is passed.
+        ValueError
+            As for `predict`.
+        """
+        if embedding.model_key != self.model.key:
+            raise ValueError(
+                f"the embedding was made by {embedding.model_key}, this predictor runs "
+                f"{self.model.key}; encode the plane with this predictor."
+            )
+        for prompt in prompts:
+            if not isinstance(prompt, Prompt):
+                raise TypeError(
+                    f"got a {type(prompt).__name__}; allowed is samslice.Prompt, "
+                    "for instance Prompt(points=[(row, col)])."
+                )
+            prompt.check_inside(embedding.shape)
+        groups: dict[tuple[int, bool, bool, bool], list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            wanted = prompt.is_ambiguous if multimask is None else multimask
+            groups.setdefault((*_structure(prompt), wanted), []).append(index)
+        predictions: dict[int, Prediction] = {}
+        for (*_, wanted), indices in groups.items():
+            chosen = [prompts[i] for i in indices]
+            predictions.update(zip(indices, self._decode(embedding, chosen, wanted), strict=True))
+        return [predictions[i] for i in range(len(prompts))]
+
+    def _decode(
+        self, embedding: Embedding, prompts: list[Prompt], multimask: bool
+    ) -> list[Prediction]:
+        def decode(chunk: Sequence[Prompt]) -> list[Prediction]:
+            logits, scores = self.model.decode(
+                embedding.features, chunk, embedding.frame, multimask=multimask
+            )
+            order = np.argsort(-scores, axis=1, kind="stable")
+            return [
+                Prediction(one[best], score[best], embedding.frame)
+                for one, score, best in zip(logits, scores, order, strict=True)
+            ]
+
+        results, self.decode_batch = run_in_batches(decode, prompts, self.decode_batch)
+        return results
+
+
+def _structure(prompt: Prompt) -> tuple[int, bool, bool]:
+    has_mask = prompt.mask is not None or prompt.logits is not None
+    return len(prompt.points), prompt.box is not None, has_mask

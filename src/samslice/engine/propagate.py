@@ -1,0 +1,380 @@
+"""Carry objects through a stack, plane by plane.
+
+The driver knows no model. It reads one plane at a time, asks a strategy where
+the objects are, lets them compete for pixels, writes the labels and records
+why every object went on or stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from samslice.engine.compete import compete
+from samslice.engine.label_store import LabelStore, labels_dtype
+from samslice.engine.memory_prompt import MemoryPromptStrategy
+from samslice.engine.normalize import fit_stack
+from samslice.engine.options import PropagateOptions
+from samslice.engine.progress import Cancel, NullProgress, Progress
+from samslice.engine.schedule import FORWARD, Leg, Schedule, make_schedule
+from samslice.engine.strategy import Plane, Proposal, Strategy, Verdict
+from samslice.engine.types import PlaneResult, PlaneStep, Prompt, Seed
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from samslice.engine.normalize import Normalization
+    from samslice.engine.predictor import Predictor
+
+TABLE_COLUMNS = {
+    "object": np.int64,
+    "plane": np.int64,
+    "direction": object,
+    "status": object,
+    "reason": object,
+    "score": np.float64,
+    "predicted_iou": np.float64,
+    "overlap": np.float64,
+    "area": np.int64,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PropagateResult:
+    """What a propagation made.
+
+    Attributes
+    ----------
+    labels : array-like of shape (planes, rows, columns)
+        Integer labels, 0 is background.
+    table : pandas.DataFrame
+        One row for each object and plane that was looked at: ``object``,
+        ``plane``, ``direction``, ``status``, ``reason``, ``score``,
+        ``predicted_iou``, ``overlap`` and ``area``.
+    cancelled : bool
+        Whether it was cancelled; what was done until then is in `labels`.
+    """
+
+    labels: Any
+    table: pd.DataFrame
+    cancelled: bool
+
+
+def propagate(
+    predictor: Predictor,
+    volume: Any,
+    seeds: Iterable[Seed],
+    *,
+    options: PropagateOptions | None = None,
+    normalization: Normalization | None = None,
+    labels: Any = None,
+    strategy: Strategy | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> PropagateResult:
+    """Carry objects through a stack and return labels and a table.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Model and cache.
+    volume : array-like of shape (planes, rows, columns) or (..., 3 or 4)
+        numpy, memmap, dask, zarr: one plane is read at a time.
+    seeds : iterable of Seed
+        Anchors of all objects, and "ends here" marks.
+    options : PropagateOptions, optional
+        Direction, range and stopping.
+    normalization : Normalization, optional
+        What the encoder sees; fitted to the stack if left out.
+    labels : array-like of shape (planes, rows, columns), optional
+        Where labels are written, for instance a zarr array. Objects in it
+        that have no seed are finished: they keep their pixels. A new numpy
+        array if left out.
+    strategy : Strategy, optional
+        How objects are found on the next plane.
+    progress : Progress, optional
+        Told of every plane.
+    cancel : Cancel, optional
+        Asked before every plane.
+
+    Returns
+    -------
+    PropagateResult
+        Labels, table, and whether it was cancelled.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a seed, the volume or the labels do not fit.
+
+    See Also
+    --------
+    iter_propagate : The same, plane by plane.
+    """
+    cancel = cancel or Cancel()
+    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy)
+    rows: list[tuple[Any, ...]] = []
+    for step in driver.run(progress or NullProgress(), cancel):
+        rows.extend(_row(step, result) for result in step.results)
+    table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS)).astype(TABLE_COLUMNS)
+    table = table.sort_values(["object", "plane"], kind="stable", ignore_index=True)
+    return PropagateResult(driver.labels, table, driver.was_cancelled)
+
+
+def _row(step: PlaneStep, result: PlaneResult) -> tuple[Any, ...]:
+    return (
+        result.object_id,
+        result.plane,
+        step.direction,
+        result.status,
+        result.reason,
+        result.score,
+        result.predicted_iou,
+        result.overlap,
+        result.area,
+    )
+
+
+def iter_propagate(
+    predictor: Predictor,
+    volume: Any,
+    seeds: Iterable[Seed],
+    *,
+    options: PropagateOptions | None = None,
+    normalization: Normalization | None = None,
+    labels: Any = None,
+    strategy: Strategy | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Generator[PlaneStep, None, None]:
+    """Carry objects through a stack, handing back every plane as it is done.
+
+    Stop by closing the generator, by leaving the loop, or through `cancel`;
+    planes handed back by then are in `labels`.
+
+    Parameters
+    ----------
+    predictor, volume, seeds, options, normalization, labels, strategy, progress, cancel
+        As for `propagate`.
+
+    Yields
+    ------
+    PlaneStep
+        The plane, and what became of each object on it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a seed, the volume or the labels do not fit. Raised by the call
+        itself, before the first plane.
+    """
+    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy)
+    return driver.run(progress or NullProgress(), cancel or Cancel())
+
+
+def _start(
+    predictor: Predictor,
+    volume: Any,
+    seeds: Iterable[Seed],
+    options: PropagateOptions | None,
+    normalization: Normalization | None,
+    labels: Any,
+    strategy: Strategy | None,
+) -> _Driver:
+    """Check everything before the first plane is read."""
+    seeds = list(seeds)
+    options = options or PropagateOptions()
+    schedule = plan(volume, seeds, options)
+    n_planes, shape = _check_volume(volume)
+    fresh = labels is None
+    if labels is None:
+        highest = max(seed.object_id for seed in seeds)
+        labels = np.zeros((n_planes, *shape), labels_dtype(highest))
+    store = LabelStore(labels, (n_planes, *shape), seeds)
+    if strategy is None:
+        if normalization is None:
+            normalization = fit_stack(volume)
+        strategy = MemoryPromptStrategy(predictor, options, normalization)
+    return _Driver(volume, schedule, store, strategy, options, fresh=fresh)
+
+
+def plan(volume: Any, seeds: Sequence[Seed], options: PropagateOptions) -> Schedule:
+    """Check seeds against a stack, and say which planes they lead to. Nothing is read.
+
+    Parameters
+    ----------
+    volume : array-like of shape (planes, rows, columns) or (..., 3 or 4)
+        The stack.
+    seeds : sequence of Seed
+        Anchors of all objects, and "ends here" marks.
+    options : PropagateOptions
+        Direction and range.
+
+    Returns
+    -------
+    Schedule
+        What would be visited.
+
+    Raises
+    ------
+    ValueError
+        If a seed or the volume does not fit.
+    """
+    n_planes, shape = _check_volume(volume)
+    schedule = make_schedule(seeds, n_planes, options)
+    for seed in seeds:
+        _check_seed(seed, shape)
+    return schedule
+
+
+class _Driver:
+    """One run through the stack: sweeps, competition, and the legs still alive."""
+
+    def __init__(
+        self,
+        volume: Any,
+        schedule: Schedule,
+        store: LabelStore,
+        strategy: Strategy,
+        options: PropagateOptions,
+        *,
+        fresh: bool,
+    ) -> None:
+        self._volume = volume
+        self._schedule = schedule
+        self._store = store
+        self._strategy = strategy
+        self._options = options
+        self._over: set[Leg] = set()
+        self.was_cancelled = False  # before the end; a request during the last plane is too late
+        self._fresh = fresh  # new labels hold no earlier results to take away
+        self._stale: dict[int, set[int]] = {}
+
+    @property
+    def labels(self) -> Any:
+        """The labels that are written into."""
+        return self._store.labels
+
+    def run(self, progress: Progress, cancel: Cancel) -> Generator[PlaneStep, None, None]:
+        visits = [(d, p) for d in self._schedule.sweeps for p in self._schedule.planes(d)]
+        progress.start(len(visits), "propagate")
+        try:
+            for done, (direction, index) in enumerate(visits, start=1):
+                if cancel.is_set:
+                    self.was_cancelled = True
+                    return
+                results = self._visit(direction, index)
+                progress.advance()
+                if results:
+                    name = "forward" if direction == FORWARD else "backward"
+                    yield PlaneStep(index, name, tuple(results), done, len(visits))
+            self._erase_stale()
+        finally:
+            progress.done()
+
+    def _visit(self, direction: int, index: int) -> list[PlaneResult]:
+        anchors: Sequence[Seed] = ()
+        if direction == self._schedule.sweeps[0]:
+            anchors = self._schedule.anchors.get(index, ())
+        legs = [
+            leg
+            for leg in self._schedule.legs
+            if leg.direction == direction and index in leg and leg not in self._over
+        ]
+        if not anchors and not legs:
+            return []
+        plane = Plane(index, np.asarray(self._volume[index]))
+        proposals = self._strategy.propose(plane, anchors, legs)
+        page = self._store.open(index)
+        taken = self._store.taken(page, {proposal.object_id for proposal in proposals})
+        masks = self._settle_pixels(proposals, taken, len(anchors))
+        results = []
+        ways: list[Leg | None] = [None] * len(anchors)
+        for leg, proposal, mask in zip([*ways, *legs], proposals, masks, strict=True):
+            if leg is None:
+                verdict = self._strategy.settle_anchor(plane, proposal, mask)
+            else:
+                verdict = self._strategy.settle(plane, leg, proposal, mask)
+                if verdict.status == "ended" or index == leg.last:
+                    self._finish(leg, index)
+            result = _result(index, proposal, mask, verdict)
+            page.put(result.object_id, result.region, result.mask)
+            results.append(result)
+        self._store.close(page, {r.object_id for r in results if r.region is not None})
+        return results
+
+    def _settle_pixels(
+        self, proposals: Sequence[Proposal], taken: NDArray[np.bool_], n_anchors: int
+    ) -> list[NDArray[np.bool_]]:
+        """Anchors choose first: what the user has shown outranks what has travelled here."""
+        share = not self._options.compete
+        shown = compete(proposals[:n_anchors], taken, share=share)
+        if not share:
+            for proposal, mask in zip(proposals, shown, strict=False):
+                if proposal.region is not None:
+                    row0, col0, row1, col1 = proposal.region
+                    taken[row0:row1, col0:col1] |= mask
+        return shown + compete(proposals[n_anchors:], taken, share=share)
+
+    def _finish(self, leg: Leg, index: int) -> None:
+        self._over.add(leg)
+        self._strategy.forget(leg)
+        if self._fresh:
+            return
+        for beyond in range(index + leg.direction, leg.last + leg.direction, leg.direction):
+            self._stale.setdefault(beyond, set()).add(leg.object_id)
+
+    def _erase_stale(self) -> None:
+        """Take earlier results off the planes that objects no longer reach."""
+        for index, object_ids in self._stale.items():
+            page = self._store.open(index)
+            for object_id in object_ids:
+                page.put(object_id, None, np.zeros((0, 0), bool))
+            self._store.close(page, set())
+
+
+def _result(
+    index: int, proposal: Proposal, mask: NDArray[np.bool_], verdict: Verdict
+) -> PlaneResult:
+    region = proposal.region
+    if verdict.status == "ended" or not mask.any():
+        region, mask = None, np.zeros((0, 0), bool)
+    return PlaneResult(
+        proposal.object_id,
+        index,
+        region,
+        mask,
+        verdict.status,
+        verdict.reason,
+        verdict.score,
+        proposal.predicted_iou,
+        verdict.overlap,
+    )
+
+
+def _check_volume(volume: Any) -> tuple[int, tuple[int, int]]:
+    shape = tuple(getattr(volume, "shape", ()))
+    fits = len(shape) == 3 or (len(shape) == 4 and shape[3] in (3, 4))
+    if not fits or 0 in shape:
+        raise ValueError(
+            f"the volume has shape {shape}; allowed is (planes, rows, columns), with a last "
+            "axis of 3 or 4 for RGB. Choose one channel or time point of a larger array."
+        )
+    return int(shape[0]), (int(shape[1]), int(shape[2]))
+
+
+def _check_seed(seed: Seed, shape: tuple[int, int]) -> None:
+    try:
+        if seed.prompt is not None:
+            seed.prompt.check_inside(shape)
+        elif seed.mask is not None:
+            Prompt(mask=seed.mask).check_inside(shape)
+    except ValueError as error:
+        raise ValueError(
+            f"the seed of object {seed.object_id} on plane {seed.plane}: {error}"
+        ) from None

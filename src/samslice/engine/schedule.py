@@ -1,0 +1,185 @@
+"""Which object is to be looked for on which plane, coming from which anchor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from samslice.engine.options import PropagateOptions
+    from samslice.engine.types import Seed
+
+FORWARD, BACKWARD = 1, -1
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One object's way from an anchor in one direction.
+
+    Attributes
+    ----------
+    object_id : int
+        Label of the object.
+    anchor : int
+        Plane of the anchor it starts from; not part of the leg.
+    direction : int
+        +1 towards higher planes, -1 towards lower ones.
+    last : int
+        Last plane of the leg, included.
+    closed : bool
+        Another anchor of the object lies ahead, so it does not end on the way.
+    """
+
+    object_id: int
+    anchor: int
+    direction: int
+    last: int
+    closed: bool
+
+    @property
+    def planes(self) -> range:
+        """The planes to visit, in order."""
+        return range(self.anchor + self.direction, self.last + self.direction, self.direction)
+
+    def __contains__(self, plane: int) -> bool:
+        return plane in self.planes
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Anchors by plane, and legs.
+
+    Attributes
+    ----------
+    anchors : dict of int to list of Seed
+        Seeds with a prompt or a mask, by plane.
+    legs : tuple of Leg
+        Every way from every anchor.
+    sweeps : tuple of int
+        Directions to sweep, in order; anchors are met in the first.
+    """
+
+    anchors: dict[int, list[Seed]]
+    legs: tuple[Leg, ...]
+    sweeps: tuple[int, ...]
+
+    def planes(self, direction: int) -> list[int]:
+        """Planes that a sweep visits.
+
+        Parameters
+        ----------
+        direction : int
+            +1 or -1.
+
+        Returns
+        -------
+        list of int
+            In the order of the visit.
+        """
+        found = {p for leg in self.legs if leg.direction == direction for p in leg.planes}
+        if direction == self.sweeps[0]:
+            found.update(self.anchors)
+        return sorted(found, reverse=direction == BACKWARD)
+
+
+def make_schedule(seeds: Sequence[Seed], n_planes: int, options: PropagateOptions) -> Schedule:
+    """Plan a propagation.
+
+    Between two anchors of an object each covers the half that is nearer to
+    it; an "ends here" mark stops the legs on both its sides.
+
+    Parameters
+    ----------
+    seeds : sequence of Seed
+        All seeds of all objects.
+    n_planes : int
+        Planes of the stack.
+    options : PropagateOptions
+        Direction and range.
+
+    Returns
+    -------
+    Schedule
+        What to visit.
+
+    Raises
+    ------
+    ValueError
+        If there is no seed, a seed lies outside the range, two seeds of an
+        object share a plane, or an object has end marks only.
+    """
+    first = options.first_plane or 0
+    last = n_planes - 1 if options.last_plane is None else options.last_plane
+    _check(seeds, n_planes, first, last)
+    both = options.direction == "both"
+    sweeps = (FORWARD, BACKWARD) if both else (FORWARD,)
+    if options.direction == "backward":
+        sweeps = (BACKWARD,)
+    anchors: dict[int, list[Seed]] = {}
+    by_object: dict[int, dict[int, Seed]] = {}
+    for seed in seeds:
+        by_object.setdefault(seed.object_id, {})[seed.plane] = seed
+        if not seed.ends:
+            anchors.setdefault(seed.plane, []).append(seed)
+    legs = [
+        leg
+        for object_id, marks in by_object.items()
+        for direction in sweeps
+        for leg in _legs(object_id, marks, direction, first, last, both)
+    ]
+    return Schedule(anchors, tuple(legs), sweeps)
+
+
+def _legs(
+    object_id: int, marks: dict[int, Seed], direction: int, first: int, last: int, both: bool
+) -> list[Leg]:
+    """Legs of one object in one direction."""
+    legs = []
+    edge = last if direction == FORWARD else first
+    order = sorted(marks, reverse=direction == BACKWARD)
+    for here, ahead in zip(order, [*order[1:], None], strict=True):
+        if marks[here].ends:
+            continue
+        closed = ahead is not None and not marks[ahead].ends
+        if ahead is None:
+            end = edge
+        elif closed and both:
+            low, high = sorted((here, ahead))
+            middle = (low + high) // 2
+            end = middle if direction == FORWARD else middle + 1
+        else:
+            end = ahead - direction
+        if (end - here) * direction > 0:
+            legs.append(Leg(object_id, here, direction, end, closed))
+    return legs
+
+
+def _check(seeds: Sequence[Seed], n_planes: int, first: int, last: int) -> None:
+    if not seeds:
+        raise ValueError("there are no seeds; give at least one Seed(object_id, plane, prompt).")
+    if last >= n_planes or first >= n_planes:
+        raise ValueError(
+            f"the range of planes {first} to {last} exceeds the stack, which has planes 0 to "
+            f"{n_planes - 1}."
+        )
+    seen: set[tuple[int, int]] = set()
+    for seed in seeds:
+        if not first <= seed.plane <= last:
+            raise ValueError(
+                f"the seed of object {seed.object_id} is on plane {seed.plane}; allowed are "
+                f"planes {first} to {last}."
+            )
+        if (seed.object_id, seed.plane) in seen:
+            raise ValueError(
+                f"object {seed.object_id} has two seeds on plane {seed.plane}; join them into "
+                "one Prompt, and keep an end mark off an anchor's plane."
+            )
+        seen.add((seed.object_id, seed.plane))
+    anchored = {seed.object_id for seed in seeds if not seed.ends}
+    for seed in seeds:
+        if seed.object_id not in anchored:
+            raise ValueError(
+                f"object {seed.object_id} has end marks only; give it a seed with a prompt or mask."
+            )

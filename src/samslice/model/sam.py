@@ -1,0 +1,183 @@
+"""The whole model: encode a plane once, decode many prompts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samslice.model.config import SamConfig
+from samslice.model.mask_decoder import MaskDecoder
+from samslice.model.prompt_encoder import PromptEncoder, PromptTensors
+from samslice.model.strips import rows_at_once
+from samslice.model.transformer import Piece, add_code
+
+
+def _prompts_at_once(device: torch.device) -> int:
+    """Prompts whose intermediate results go through the decoder together.
+
+    Each has its own copy of the image, about 4 MB per tensor: on a CPU more
+    of them leave the cache, on an accelerator they fill the device.
+    """
+    return 4 if device.type == "cpu" else 64
+
+
+class Sam(nn.Module):
+    """Segment Anything.
+
+    Parameters
+    ----------
+    config : SamConfig
+        Geometry and normalisation.
+    image_encoder : nn.Module
+        (B, 3, S, S) -> (B, C, G, G).
+    prompt_encoder : PromptEncoder
+        Prompts to tokens.
+    mask_decoder : MaskDecoder
+        Tokens and embedding to masks.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: SamConfig,
+        image_encoder: nn.Module,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.prompt_encoder.no_mask_embed.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the parameters."""
+        return self.prompt_encoder.dtype
+
+    def preprocess(self, image_hwc: Tensor) -> Tensor:
+        """Normalise an image and pad it with zeros to the input frame.
+
+        Parameters
+        ----------
+        image_hwc : Tensor of shape (h, w, 3)
+            RGB on the 0..255 scale, any dtype, already resized so that its
+            longest side is the frame's.
+
+        Returns
+        -------
+        Tensor of shape (3, S, S)
+            On the model's device and in its precision.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another.
+        """
+        size = self.config.image_size
+        if image_hwc.ndim != 3 or image_hwc.shape[2] != 3 or max(image_hwc.shape[:2]) != size:
+            raise ValueError(
+                f"image has shape {tuple(image_hwc.shape)}; allowed is (h, w, 3) with the longer "
+                f"of h and w equal to {size}. Resize it first."
+            )
+        image_hwc = image_hwc.to(self.device).float()
+        mean, std = (
+            torch.tensor(values, device=self.device)
+            for values in (self.config.pixel_mean, self.config.pixel_std)
+        )
+        image_chw = ((image_hwc - mean) / std).permute(2, 0, 1)
+        height, width = image_hwc.shape[:2]
+        return F.pad(image_chw, (0, size - width, 0, size - height)).to(self.dtype)
+
+    def encode(self, images_bchw: Tensor) -> Tensor:
+        """Encode preprocessed planes.
+
+        Parameters
+        ----------
+        images_bchw : Tensor of shape (B, 3, S, S)
+            Results of :meth:`preprocess`.
+
+        Returns
+        -------
+        Tensor of shape (B, C, G, G)
+            Their embeddings, in the encoder's precision, which may be lower
+            than that of the rest.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another.
+        """
+        size = self.config.image_size
+        if images_bchw.ndim != 4 or tuple(images_bchw.shape[1:]) != (3, size, size):
+            raise ValueError(
+                f"images have shape {tuple(images_bchw.shape)}; allowed is (B, 3, {size}, {size})."
+            )
+        encoder_dtype = next(self.image_encoder.parameters()).dtype
+        features: Tensor = self.image_encoder(images_bchw.to(self.device, encoder_dtype))
+        return features
+
+    def decode(
+        self, features_1cgg: Tensor, prompts: PromptTensors, *, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Decode prompts on one plane.
+
+        Parameters
+        ----------
+        features_1cgg : Tensor of shape (1, C, G, G)
+            The plane's embedding.
+        prompts : PromptTensors
+            B prompts, on any device.
+        multimask : bool
+            Three masks for an ambiguous prompt, or the single one.
+
+        Returns
+        -------
+        logits_bkhw : Tensor of shape (B, K, 4 * G, 4 * G), float32
+            Low-resolution masks; K is 3 or 1.
+        iou_bk : Tensor of shape (B, K), float32
+            Predicted IoU of each.
+
+        Raises
+        ------
+        ValueError
+            If the features are of another shape, or there are no prompts.
+        """
+        expected = (1, self.config.encoder.out_channels, self.config.grid, self.config.grid)
+        if tuple(features_1cgg.shape) != expected:
+            raise ValueError(
+                f"features have shape {tuple(features_1cgg.shape)}; allowed is {expected}, "
+                f"the embedding of one plane by {self.config.name}."
+            )
+        if len(prompts) == 0:
+            raise ValueError("there are no prompts; give at least one.")
+        image_1nc = features_1cgg.to(self.device, self.dtype).flatten(2).transpose(1, 2)
+        image_1nc = image_1nc.contiguous()
+        prompts = prompts.to(self.device)
+        step = min(len(prompts), _prompts_at_once(self.device))
+        cells = rows_at_once(self.device, step * image_1nc.shape[2])
+        code_nc = torch.split(self.prompt_encoder.grid_code(), cells)
+        shared = [] if prompts.masks_b1hw is not None else [*self._pieces(image_1nc, None, code_nc)]
+        parts = []
+        for start in range(0, len(prompts), step):
+            some = prompts[start : start + step]
+            pieces = shared or self._pieces(image_1nc, some.masks_b1hw, code_nc)
+            sparse_btc = self.prompt_encoder.sparse_tokens(some)
+            parts.append(self.mask_decoder(pieces, code_nc, sparse_btc, multimask=multimask))
+        logits, iou = zip(*parts, strict=True)
+        return torch.cat(logits).float(), torch.cat(iou).float()
+
+    def _pieces(
+        self, image_1nc: Tensor, masks_b1hw: Tensor | None, code_nc: Sequence[Tensor]
+    ) -> Iterator[Piece]:
+        """The embedding with what masks add to it, for all prompts or for each."""
+        image_bnc = image_1nc + self.prompt_encoder.dense_tokens(masks_b1hw)
+        return add_code(torch.split(image_bnc, len(code_nc[0]), dim=1), code_nc)

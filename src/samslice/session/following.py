@@ -1,0 +1,156 @@
+"""The part of a session that makes masks follow the state.
+
+Every user action makes a new state. Then each plane that it touched is *followed up*:
+if the answers of the decoder are there, the plane is painted at once, else they are
+asked for, and an answer that comes when the state has moved on is never written. So
+undo, redo, deleted prompts and late answers all take the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from samslice.engine.compete import compete
+from samslice.session import jobs
+from samslice.session.core import Core
+from samslice.session.history import Edit, merge
+from samslice.session.job import PREDICT
+from samslice.session.painter import Painted
+from samslice.session.scene import Encoded
+from samslice.session.state import Key, Place, items_on, pending
+from samslice.session.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from samslice.engine.strategy import Proposal
+    from samslice.engine.types import Prediction, Region
+    from samslice.session.painter import Masks
+    from samslice.session.state import Correction, Items
+
+
+class Following(Core):
+    """Masks of a session; see `samslice.session.session.Session`."""
+
+    def _wanted(self, place: Place) -> dict[int, Items]:
+        """Prompts of the objects whose masks are to be on a plane."""
+        shown = pending(self._state) | self._awaited.get(place, frozenset())
+        return {o: items for o, items in items_on(self._state, place).items() if o in shown}
+
+    def _follow_up(self, places: Iterable[Place]) -> None:
+        """Bring planes in line with the state: at once, or when the answers come."""
+        if self._batch is not None:
+            self._batch.update(places)
+            return
+        for place in list(places):
+            wanted = self._wanted(place)
+            known = {items: self._answers.get(items) for items in wanted.values()}
+            missing = [items for items, prediction in known.items() if prediction is None]
+            if not missing:
+                self._worker.cancel(("predict", place))
+                self._awaited.pop(place, None)
+                self._show(place, {i: p for i, p in known.items() if p is not None})
+                continue
+            self._awaited[place] = frozenset(wanted)
+            held = {i: p for i, p in known.items() if p is not None}
+            self._submit(
+                ("predict", place),
+                lambda cancel, place=place, missing=missing: jobs.predict(  # type: ignore[misc]
+                    self.scene, place, missing, cancel
+                ),
+                priority=PREDICT,
+                on_result=partial(self._on_predict, held),
+                on_error=partial(self._on_predict_failed, place),
+            )
+        self._tell_busy()
+
+    def _on_predict(self, held: dict[Items, Prediction], value: Encoded | jobs.Answered) -> None:
+        if isinstance(value, Encoded):
+            self._note_encoded(value)
+            return
+        for items, prediction in value.predictions.items():
+            self._answers.put(items, prediction)
+        try:
+            self._show(value.place, {**held, **value.predictions})
+        finally:
+            self._awaited.pop(value.place, None)
+
+    def _on_predict_failed(self, place: Place, error: Exception) -> None:
+        self._awaited.pop(place, None)
+        self._fail(error)
+
+    def _show(self, place: Place, answers: Mapping[Items, Prediction]) -> None:
+        """Paint what is wanted on a plane, unless it is painted already."""
+        wanted = {o: i for o, i in self._wanted(place).items() if i in answers}
+        keys = {o: Key(o, *place) for o in wanted}
+        corrections: dict[int, Correction] = {
+            o: c for o, k in keys.items() if (c := self._state.corrections.get(k)) is not None
+        }
+        choices = {o: self._state.choices.get(k, 0) for o, k in keys.items()}
+        how = (self._overwrite, self.options.compete, self.scene)
+        # Strokes are in the pixels already: they are no reason to paint anew.
+        shown = {o: (i, choices[o], *how) for o, i in wanted.items()}
+        records = self._painter.on(place)
+        gone = [o for o, record in records.items() if record.shown and o not in wanted]
+        if not gone and all(o in records and records[o].shown == shown[o] for o in shown):
+            return
+        proposals = [self._answers.proposal(i, answers[i], choices[o]) for o, i in wanted.items()]
+        painted = self._painter.paint(
+            place,
+            shown,
+            [p.region for p in proposals if p.region is not None],
+            partial(_competing, proposals, share=not self.options.compete),
+            gone=gone,
+            pending=self.pending,
+            overwrite=self._overwrite,
+            corrections=corrections,
+        )
+        rows: dict[Key, Row | None] = {Key(o, *place): None for o in gone}
+        for p in proposals:
+            score = float(np.clip(p.predicted_iou, 0, 1))
+            rows[keys[p.object_id]] = Row.shown(score, painted.areas[p.object_id])
+        self._attach(painted, rows, self._history.top)
+
+    def _attach(self, painted: Painted, rows: Mapping[Key, Row | None], edit: Edit | None) -> None:
+        """Let an edit take back what was painted."""
+        changes = self._table.put(rows)
+        if edit is not None:
+            if painted.patch is not None:
+                edit.patches.append(painted.patch)
+            merge(edit.records, painted.records)
+            merge(edit.rows, changes)
+            self._history.trim()
+        for key in rows:
+            self.mask_changed.emit(key.object_id, key.plane)
+        if changes:
+            self.table_changed.emit()
+
+
+def _competing(
+    proposals: Sequence[Proposal], window: Region, taken: NDArray[np.bool_], *, share: bool
+) -> Masks:
+    """Let proposals compete inside a window of the plane."""
+    row0, col0 = window[:2]
+    shifted = [
+        p
+        if p.region is None
+        else replace(
+            p,
+            region=(
+                p.region[0] - row0,
+                p.region[1] - col0,
+                p.region[2] - row0,
+                p.region[3] - col0,
+            ),
+        )
+        for p in proposals
+    ]
+    masks = compete(shifted, taken, share=share)
+    return [(p.object_id, p.region, mask) for p, mask in zip(proposals, masks, strict=True)]

@@ -1,0 +1,175 @@
+"""What can be taken back: edits, several levels deep, within a limit of bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from samslice.session.labels import Patch
+    from samslice.session.state import Place, State
+
+Changes = dict[Hashable, tuple[Any, Any]]
+"""What stood under a key before and after; None where there was nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class Edit:
+    """One thing that the user did, with all that followed from it.
+
+    Attributes
+    ----------
+    label : str
+        What it was, for a menu: ``"click"``, ``"commit"``, ``"propagate"``.
+    before, after : State
+        The session's state.
+    places : set of Place
+        Planes whose prompts it changed.
+    patches : list of Patch
+        What became of the labels, in the order of writing.
+    records, rows : dict
+        What became of the record of pending pixels, and of the table.
+    open : bool
+        Whether a running job still adds to it.
+    """
+
+    label: str
+    before: State
+    after: State
+    places: set[Place] = field(default_factory=set)
+    patches: list[Patch] = field(default_factory=list)
+    records: Changes = field(default_factory=dict)
+    rows: Changes = field(default_factory=dict)
+    open: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that taking it back needs."""
+        held = sum(patch.nbytes for patch in self.patches)
+        held += sum(getattr(r, "nbytes", 0) for pair in self.records.values() for r in pair)
+        masks = {id(i): i.mask.nbytes for i in self.after.prompts if i.mask is not None}
+        known = {id(i) for i in self.before.prompts}
+        return held + sum(size for uid, size in masks.items() if uid not in known)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changed nothing."""
+        return self.before is self.after and not (self.patches or self.records or self.rows)
+
+
+def merge(into: Changes, changes: Mapping[Hashable, tuple[Any, Any]]) -> None:
+    """Add later changes to earlier ones.
+
+    Parameters
+    ----------
+    into : dict
+        Changed in place: what stood before the first, and after the last.
+    changes : mapping
+        The later changes.
+    """
+    for key, (before, after) in changes.items():
+        into[key] = (into[key][0] if key in into else before, after)
+
+
+class History:
+    """Edits done and undone.
+
+    Parameters
+    ----------
+    limit_bytes : int, optional
+        The oldest edits are forgotten beyond this; the latest is always kept.
+
+    Raises
+    ------
+    ValueError
+        If the limit is negative.
+    """
+
+    def __init__(self, limit_bytes: int = 1 << 29) -> None:
+        if limit_bytes < 0:
+            raise ValueError(f"limit_bytes is {limit_bytes}; allowed is 0 or more.")
+        self._limit = limit_bytes
+        self._done: deque[Edit] = deque()
+        self._undone: list[Edit] = []
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    @property
+    def top(self) -> Edit | None:
+        """The latest edit, or None."""
+        return self._done[-1] if self._done else None
+
+    @property
+    def undo_label(self) -> str:
+        """What `undo` would take back; empty if nothing."""
+        return self._done[-1].label if self._done else ""
+
+    @property
+    def redo_label(self) -> str:
+        """What `redo` would do again; empty if nothing."""
+        return self._undone[-1].label if self._undone else ""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the edits take."""
+        return sum(edit.nbytes for edit in (*self._done, *self._undone))
+
+    def push(self, edit: Edit) -> None:
+        """Note an edit; what was undone cannot be redone any more.
+
+        Parameters
+        ----------
+        edit : Edit
+            The latest edit.
+        """
+        self._undone.clear()
+        self._done.append(edit)
+        self.trim()
+
+    def drop(self, edit: Edit) -> None:
+        """Forget an edit that came to nothing.
+
+        Parameters
+        ----------
+        edit : Edit
+            One of the edits; ignored if it is not.
+        """
+        if edit in self._done:
+            self._done.remove(edit)
+
+    def undo(self) -> Edit | None:
+        """Move the latest edit to those undone.
+
+        Returns
+        -------
+        Edit or None
+            The edit to take back.
+        """
+        if not self._done:
+            return None
+        self._undone.append(self._done.pop())
+        return self._undone[-1]
+
+    def redo(self) -> Edit | None:
+        """Move the latest undone edit back.
+
+        Returns
+        -------
+        Edit or None
+            The edit to do again.
+        """
+        if not self._undone:
+            return None
+        self._done.append(self._undone.pop())
+        return self._done[-1]
+
+    def trim(self) -> None:
+        """Forget the oldest edits beyond the limit."""
+        held = self.nbytes
+        while held > self._limit and len(self._done) > 1 and not self._done[0].open:
+            held -= self._done.popleft().nbytes

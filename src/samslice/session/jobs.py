@@ -1,0 +1,228 @@
+"""The slow work of a session, in steps: what runs in the worker."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from samslice.engine.propagate import iter_propagate
+from samslice.session.scene import Encoded, ScenePredictor
+from samslice.session.state import Items, Place, join
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from samslice.engine.options import PropagateOptions
+    from samslice.engine.predictor import Predictor
+    from samslice.engine.progress import Cancel
+    from samslice.engine.types import PlaneStep, Prediction, Seed
+    from samslice.session.overlay import LabelsOverlay
+    from samslice.session.scene import Scene
+    from samslice.session.view import View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """The decoder's answer for one plane.
+
+    Attributes
+    ----------
+    place : Place
+        The plane.
+    predictions : mapping of tuple of PromptItem to Prediction
+        What was asked, and the candidates.
+    """
+
+    place: Place
+    predictions: Mapping[Items, Prediction]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stepped:
+    """One plane of a propagation.
+
+    Attributes
+    ----------
+    step : PlaneStep
+        What was found.
+    seconds : float
+        How long it took.
+    """
+
+    step: PlaneStep
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Objects that no longer reach a plane.
+
+    Attributes
+    ----------
+    plane : int
+        Index along the stack axis.
+    object_ids : tuple of int
+        The objects to take off it.
+    """
+
+    plane: int
+    object_ids: tuple[int, ...]
+
+
+def predict(
+    scene: Scene, place: Place, asked: Sequence[Items], cancel: Cancel
+) -> Generator[Encoded | Answered, None, None]:
+    """Encode a plane and predict the masks of several objects on it.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is looked at.
+    place : Place
+        The plane.
+    asked : sequence of tuple of PromptItem
+        The prompts of each object.
+    cancel : Cancel
+        Stops the encoder.
+
+    Yields
+    ------
+    Encoded, Answered
+        One of each.
+    """
+    embedding, seconds = scene.encode(place, cancel)
+    yield Encoded(place, seconds, embedding.nbytes)
+    prompts = [join(items) for items in asked]
+    predictions = scene.predictor.predict_many(embedding, prompts)
+    yield Answered(place, dict(zip(asked, predictions, strict=True)))
+
+
+@dataclass(slots=True)
+class Ahead:
+    """What is encoded in the background; the owner may move the focus while it runs.
+
+    Attributes
+    ----------
+    view : View
+        Which stack.
+    focus : int
+        The plane that is looked at: the nearest planes come first.
+    radius : int or None
+        How far from the focus to go; to both ends if None.
+    """
+
+    view: View
+    focus: int
+    radius: int | None = None
+
+    def next(self, left: set[int]) -> int | None:
+        """Choose the next plane.
+
+        Parameters
+        ----------
+        left : set of int
+            Planes that nobody has looked at yet.
+
+        Returns
+        -------
+        int or None
+            The nearest; of two as near, the higher. None when all are done.
+        """
+        focus = self.focus
+        plane = min(left, key=lambda p: (abs(p - focus), -p), default=None)
+        too_far = plane is not None and self.radius is not None and abs(plane - focus) > self.radius
+        return None if too_far else plane
+
+
+def encode_ahead(scene: Scene, ahead: Ahead, cancel: Cancel) -> Generator[Encoded, None, None]:
+    """Encode planes in the background, as many as the cache can hold.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is looked at.
+    ahead : Ahead
+        Which planes.
+    cancel : Cancel
+        Stops the encoder.
+
+    Yields
+    ------
+    Encoded
+        One for each plane.
+    """
+    left = set(range(len(scene.stack(ahead.view))))
+    total = len(left) if ahead.radius is None else min(len(left), 2 * ahead.radius + 1)
+    held = done = 0
+    while (plane := ahead.next(left)) is not None:
+        left.discard(plane)
+        done += 1
+        place = Place(ahead.view, plane)
+        if scene.look(place):
+            yield Encoded(place, None, 0, done, total)
+            continue
+        embedding, seconds = scene.encode(place, cancel)
+        yield Encoded(place, seconds, embedding.nbytes, done, total)
+        held += embedding.nbytes
+        # In memory alone the first planes would be lost to the last ones.
+        if scene.cache.path is None and held + embedding.nbytes > scene.cache.ram_bytes:
+            return
+
+
+def propagate(
+    scene: Scene,
+    view: View,
+    seeds: Sequence[Seed],
+    options: PropagateOptions,
+    overlay: LabelsOverlay,
+    cancel: Cancel,
+) -> Generator[Stepped | Erased | None, None, None]:
+    """Carry objects through the stack.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is looked at.
+    view : View
+        Which stack.
+    seeds : sequence of Seed
+        Anchors and end marks.
+    options : PropagateOptions
+        Direction, range and stopping.
+    overlay : LabelsOverlay
+        Stands for the labels; written to.
+    cancel : Cancel
+        Stops it, within a plane.
+
+    Yields
+    ------
+    Stepped
+        One for each plane that was visited.
+    Erased
+        At the end, for planes that objects reached earlier and no longer do.
+    """
+    policy = scene.policy(view)
+    yield None
+    steps = iter_propagate(
+        cast("Predictor", ScenePredictor(scene, view, cancel)),
+        scene.stack(view),
+        seeds,
+        options=options,
+        normalization=policy,
+        labels=overlay,
+        cancel=cancel,
+    )
+    begun = time.perf_counter()
+    for step in steps:
+        overlay.dirty.discard(step.plane)
+        yield Stepped(step, time.perf_counter() - begun)
+        begun = time.perf_counter()
+    if cancel.is_set:
+        return
+    object_ids = {seed.object_id for seed in seeds}
+    for plane in sorted(overlay.dirty):
+        left = object_ids.difference(np.unique(overlay[plane]).tolist())
+        yield Erased(plane, tuple(sorted(left)))

@@ -1,0 +1,388 @@
+"""The part of a session that carries objects through the stack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from samslice.engine.schedule import make_schedule
+from samslice.engine.types import Seed
+from samslice.session import jobs
+from samslice.session.finishing import Finishing
+from samslice.session.history import Edit
+from samslice.session.job import PROPAGATE
+from samslice.session.overlay import LabelsOverlay
+from samslice.session.state import Key, Place, anchors, items_of, items_on, join
+from samslice.session.table import Row
+
+if TYPE_CHECKING:
+    from samslice.engine.options import PropagateOptions
+    from samslice.engine.types import PlaneStep
+    from samslice.session.view import View
+
+PROPAGATION = "propagate"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a propagation will cost.
+
+    Attributes
+    ----------
+    planes : int
+        Planes to visit at most.
+    to_encode : int
+        Those of them that are not known to be encoded.
+    seconds : float or None
+        Time to encode them, from the speed so far; None before the first.
+    ram_bytes, disk_bytes : int or None
+        What their embeddings will take; None before the first.
+    """
+
+    planes: int
+    to_encode: int
+    seconds: float | None
+    ram_bytes: int | None
+    disk_bytes: int | None
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A propagation that is running."""
+
+    edit: Edit
+    view: View
+    stamps: dict[int, Any]
+    kept: frozenset[int]  # planes that are not to be touched
+    begun: float = field(default_factory=time.monotonic)
+
+
+class Propagating(Finishing):
+    """Propagation of a session; see `samslice.session.session.Session`."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._run: _Run | None = None
+
+    def propagate(
+        self,
+        object_ids: Iterable[int] | int | None = None,
+        *,
+        plane: int | None = None,
+        options: PropagateOptions | None = None,
+    ) -> None:
+        """Carry objects through the stack, from all planes on which they were shown.
+
+        Planes are written as they are done, all in one step of the history.
+
+        Parameters
+        ----------
+        object_ids : iterable of int, optional
+            The objects. All pending ones if left out; if there are none, all
+            that have prompts.
+        plane : int, optional
+            Plane whose pixels an object without prompts starts from; the
+            session's `plane` if left out.
+        options : PropagateOptions, optional
+            The session's if left out.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to carry, nowhere to go, or the options do not
+            fit.
+        """
+        if object_ids is None:
+            shown = {i.object_id for i in self._state.prompts if i.view == self._view}
+            object_ids = shown & self.pending or shown
+            if not object_ids:
+                raise ValueError(
+                    "no object has prompts in this stack; click on one, or say which to carry."
+                )
+        seeds = self._seeds_of(self._chosen(object_ids), plane)
+        self._start(PROPAGATION, seeds, options or self.options)
+
+    def repropagate(self, object_id: int, plane: int) -> None:
+        """Carry a correction on one plane to the neighbouring anchors, and no further.
+
+        Parameters
+        ----------
+        object_id : int
+            The object that was corrected.
+        plane : int
+            Plane of the correction.
+
+        Raises
+        ------
+        ValueError
+            If the object has neither prompts nor pixels there.
+        """
+        object_id = self._checked_id(object_id)
+        self._checked_place(plane)
+        ends = {k.plane for k in self._state.ends if k[:2] == (object_id, self._view)}
+        marks = [p for p in anchors(self._state, object_id, self._view) if p != plane]
+        below = max((p for p in {*marks, *ends} if p < plane), default=None)
+        above = min((p for p in {*marks, *ends} if p > plane), default=None)
+        seeds = [self._seed(object_id, plane, as_mask=False)]
+        for neighbour in (below, above):
+            if neighbour in ends:
+                seeds.append(Seed(object_id, neighbour, ends=True))
+            elif neighbour is not None:
+                seeds.append(self._seed(object_id, neighbour, as_mask=True))
+        options = replace(
+            self.options,
+            direction="both",
+            first_plane=self.options.first_plane if below is None else below,
+            last_plane=self.options.last_plane if above is None else above,
+        )
+        kept = frozenset(p for p in (below, above) if p is not None)
+        self._start("propagate correction", seeds, options, kept)
+
+    def _seeds_of(self, object_ids: Iterable[int], plane: int | None) -> list[Seed]:
+        seeds: list[Seed] = []
+        for object_id in object_ids:
+            found = [
+                self._seed(object_id, p, as_mask=False)
+                for p in anchors(self._state, object_id, self._view)
+                if self._can_seed(object_id, p)
+            ]
+            start = self._plane if plane is None else plane
+            seeds += found or [self._seed(object_id, start, as_mask=True)]
+            marks = [k for k in self._state.ends if k[:2] == (object_id, self._view)]
+            seeds += [Seed(object_id, k.plane, ends=True) for k in marks]
+        return seeds
+
+    def _can_seed(self, object_id: int, plane: int) -> bool:
+        """Whether anything is left of an object that was corrected by hand."""
+        place = Place(self._view, plane)
+        if object_id in items_on(self._state, place):
+            return True
+        return bool(self._painter.pixels_of(Key(object_id, *place)).any())
+
+    def _seed(self, object_id: int, plane: int, *, as_mask: bool) -> Seed:
+        """Make an anchor: its prompt, or its pixels where they are not the prompt's alone."""
+        self._checked_place(plane)
+        key = Key(object_id, self._view, plane)
+        items = items_on(self._state, key.place).get(object_id)
+        by_hand = key in self._state.corrections or self._state.choices.get(key, 0) > 0
+        if as_mask or by_hand or items is None:
+            mask = self._painter.pixels_of(key)
+            if mask.any():
+                return Seed(object_id, plane, mask=mask)
+        if items is None:
+            raise ValueError(
+                f"object {object_id} has neither prompts nor pixels on plane {plane}; click on "
+                "it, or choose a plane that shows it."
+            )
+        return Seed(object_id, plane, prompt=join(items))
+
+    def _stamp(self, object_id: int, view: View) -> Any:
+        """What a propagation of the object rests on: if it changes, results are stale."""
+        ends = frozenset(k for k in self._state.ends if k[:2] == (object_id, view))
+        return items_of(self._state, object_id, view), ends
+
+    def _start(
+        self,
+        label: str,
+        seeds: list[Seed],
+        options: PropagateOptions,
+        kept: frozenset[int] = frozenset(),
+    ) -> None:
+        if self.n_planes < 2:
+            raise ValueError("the view has one plane; choose a stack axis to carry objects along.")
+        make_schedule(seeds, self.n_planes, options)  # refuses here what does not fit
+        self.cancel(PROPAGATION)
+        object_ids = {seed.object_id for seed in seeds}
+        visible = self.pending | object_ids if self._overwrite else None
+        overlay = LabelsOverlay(self.target, self._view, visible=visible)
+        edit = self._edit(label, self._state)
+        edit.open = True
+        stamps = {o: self._stamp(o, self._view) for o in object_ids}
+        run = self._run = _Run(edit, self._view, stamps, kept)
+        self._submit(
+            PROPAGATION,
+            partial(jobs.propagate, self.scene, self._view, seeds, options, overlay),
+            priority=PROPAGATE,
+            on_result=partial(self._on_step, run),
+            on_error=partial(self._on_propagate_failed, run),
+            on_done=partial(self._end_run, run),
+        )
+
+    def _on_step(self, run: _Run, value: jobs.Stepped | jobs.Erased) -> None:
+        fresh = {o for o, stamp in run.stamps.items() if stamp == self._stamp(o, run.view)}
+        if not fresh:  # every object was changed meanwhile
+            self.cancel(PROPAGATION)
+            return
+        if isinstance(value, jobs.Erased):
+            rows: dict[int, Row | None] = dict.fromkeys(fresh.intersection(value.object_ids))
+            self._write_step(run, value.plane, rows, [])
+            return
+        step = value.step
+        results = [r for r in step.results if r.object_id in fresh]
+        if step.plane not in run.kept and results:
+            masks = [(r.object_id, r.region, r.mask) for r in results]
+            rows = {r.object_id: Row.found(r, step.direction, r.area) for r in results}
+            self._write_step(run, step.plane, rows, masks)
+        self._tell_step(run, step)
+
+    def _write_step(
+        self, run: _Run, plane: int, rows: dict[int, Row | None], masks: list[Any]
+    ) -> None:
+        place = Place(run.view, plane)
+        known = self._painter.on(place)
+        painted = self._painter.paint(
+            place,
+            {o: known[o].shown if o in known else () for o in rows},
+            [region for _, region, _ in masks if region is not None],
+            lambda *_: masks,
+            pending=self.pending,
+            overwrite=self._overwrite,
+            corrections={
+                k.object_id: c for k, c in self._state.corrections.items() if k.place == place
+            },
+        )
+        exact = {
+            Key(o, *place): None if row is None else replace(row, area=painted.areas[o])
+            for o, row in rows.items()
+        }
+        self._attach(painted, exact, run.edit)
+
+    def _tell_step(self, run: _Run, step: PlaneStep) -> None:
+        elapsed = time.monotonic() - run.begun
+        eta = elapsed / step.done * (step.total - step.done)
+        self.progress.emit(PROPAGATION, step.done, step.total, eta)
+        if run.view == self._view:
+            self.plane_ready.emit(step.plane)
+
+    def _end_run(self, run: _Run) -> None:
+        run.edit.open = False
+        if self._run is run:
+            self._run = None
+        if run.edit.is_empty:
+            self._history.drop(run.edit)
+            self.history_changed.emit()
+        self._tell_busy()
+
+    def _on_propagate_failed(self, run: _Run, error: Exception) -> None:
+        self._end_run(run)
+        self._fail(error)
+
+    def _stop_open(self, edit: Edit) -> None:
+        if self._run is not None and self._run.edit is edit:
+            self._worker.cancel(PROPAGATION)
+            self._run = None
+        edit.open = False
+        self._tell_busy()
+
+    def cancel(self, kind: str = PROPAGATION) -> bool:
+        """Stop a job; what it has done is kept, and can be undone.
+
+        Parameters
+        ----------
+        kind : str, optional
+            ``"propagate"`` or ``"encode"``.
+
+        Returns
+        -------
+        bool
+            Whether there was one.
+
+        Raises
+        ------
+        ValueError
+            If the kind is another.
+        """
+        _check_kind(kind)
+        found = self._worker.cancel(kind)
+        if kind == PROPAGATION and self._run is not None:
+            self._end_run(self._run)
+        self._tell_busy()
+        return found
+
+    def pause(self, kind: str = PROPAGATION) -> bool:
+        """Leave a job out until it is resumed.
+
+        Parameters
+        ----------
+        kind : str, optional
+            ``"propagate"`` or ``"encode"``.
+
+        Returns
+        -------
+        bool
+            Whether there is one.
+        """
+        _check_kind(kind)
+        found = self._worker.pause(kind)
+        self._tell_busy()
+        return found
+
+    def resume(self, kind: str = PROPAGATION) -> bool:
+        """Go on with a job.
+
+        Parameters
+        ----------
+        kind : str, optional
+            ``"propagate"`` or ``"encode"``.
+
+        Returns
+        -------
+        bool
+            Whether there is one.
+        """
+        _check_kind(kind)
+        found = self._worker.resume(kind)
+        self._tell_busy()
+        return found
+
+    @property
+    def is_propagating(self) -> bool:
+        """Whether objects are being carried."""
+        return self._run is not None
+
+    def estimate(
+        self,
+        object_ids: Iterable[int] | int | None = None,
+        *,
+        plane: int | None = None,
+        options: PropagateOptions | None = None,
+    ) -> Estimate:
+        """Say what a propagation would cost. Reads no pixels of the image.
+
+        Parameters
+        ----------
+        object_ids, plane, options : optional
+            As for `propagate`.
+
+        Returns
+        -------
+        Estimate
+            Planes, time and memory; at most, as objects may end earlier.
+
+        Raises
+        ------
+        ValueError
+            As for `propagate`.
+        """
+        if object_ids is None:
+            shown = {i.object_id for i in self._state.prompts if i.view == self._view}
+            object_ids = shown & self.pending or shown
+        seeds = self._seeds_of(self._chosen(object_ids), plane)
+        schedule = make_schedule(seeds, self.n_planes, options or self.options)
+        planes = {p for leg in schedule.legs for p in leg.planes} | set(schedule.anchors)
+        missing = sum(not self.scene.is_ready(Place(self._view, p)) for p in planes)
+        cache, size = self.scene.cache, self._embedding_bytes
+        seconds = missing * float(np.median(self._encode_seconds)) if self._encode_seconds else None
+        ram = min(missing * size, cache.ram_bytes) if size else None
+        disk = (missing * size // 2 if cache.path is not None else 0) if size else None
+        return Estimate(len(planes), missing, seconds, ram, disk)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in (PROPAGATION, "encode"):
+        raise ValueError(f"kind is {kind!r}; allowed are 'propagate' and 'encode'.")

@@ -1,0 +1,269 @@
+"""The driver: schedule, competition, labels, table. It is tested without a model."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+from samslice.engine.label_store import labels_dtype
+from samslice.engine.options import PropagateOptions
+from samslice.engine.progress import CallbackProgress, Cancel
+from samslice.engine.propagate import iter_propagate, propagate
+from samslice.engine.strategy import Proposal, Verdict
+from samslice.engine.types import Prompt, Seed
+
+
+class FollowBrightness:
+    """Objects are the bright pixels near where they were; a strategy that needs no model."""
+
+    def __init__(self):
+        self.before = {}
+        self.forgotten = []
+
+    def propose(self, plane, anchors, legs):
+        bright = plane.pixels.reshape(*plane.shape, -1)[..., 0] > 0
+        found = []
+        for seed in anchors:
+            row, col = seed.prompt.points[0].astype(int)
+            found.append(self._window(seed.object_id, bright, (row, col)))
+        for leg in legs:
+            centre = self.before.get(leg) or self.before[leg.object_id, leg.anchor]
+            found.append(self._window(leg.object_id, bright, centre))
+        return found
+
+    def _window(self, object_id, bright, centre):
+        row0, col0 = (max(0, c - 4) for c in centre)
+        part = bright[row0 : row0 + 9, col0 : col0 + 9]
+        region = (row0, col0, row0 + part.shape[0], col0 + part.shape[1])
+        return Proposal(object_id, region, np.where(part, 1.0, -1.0).astype(np.float32), 0.9)
+
+    def settle_anchor(self, plane, proposal, mask):
+        self.before[proposal.object_id, plane.index] = self._centre(proposal, mask)
+        return Verdict("anchor", "", 0.9, float("nan"))
+
+    def settle(self, plane, leg, proposal, mask):
+        if not mask.any():
+            return Verdict("ended", "nothing found", 0.0, 0.0)
+        self.before[leg] = self._centre(proposal, mask)
+        return Verdict("ok", "", 0.8, 1.0)
+
+    def _centre(self, proposal, mask):
+        rows, cols = np.nonzero(mask)
+        return int(rows.mean()) + proposal.region[0], int(cols.mean()) + proposal.region[1]
+
+    def forget(self, leg):
+        self.forgotten.append(leg)
+
+
+@pytest.fixture
+def stack():
+    """Two bright squares: one on planes 2 to 9 that drifts, one on planes 0 to 11."""
+    volume = np.zeros((12, 40, 40), np.uint8)
+    for plane in range(2, 10):
+        volume[plane, 5 + plane : 9 + plane, 6:10] = 200
+    volume[:, 20:25, 28:33] = 100
+    return volume
+
+
+SEEDS = [
+    Seed(1, 5, prompt=Prompt(points=[(11, 7)])),
+    Seed(2, 6, prompt=Prompt(points=[(22, 30)])),
+]
+
+
+def run(volume, seeds=SEEDS, **keywords):
+    keywords.setdefault("strategy", FollowBrightness())
+    return propagate(None, volume, seeds, **keywords)
+
+
+def test_objects_are_carried_both_ways_to_their_ends(stack):
+    result = run(stack)
+    assert result.labels.dtype == np.uint8
+    expected = np.where(stack == 200, 1, np.where(stack == 100, 2, 0))
+    np.testing.assert_array_equal(result.labels, expected)
+
+
+def test_the_table_has_a_row_for_every_look_with_the_reason_of_the_end(stack):
+    table = run(stack).table
+    assert len(table) == len(table.drop_duplicates(["object", "plane"]))
+    one = table[table["object"] == 1].set_index("plane")
+    assert one.index.tolist() == list(range(1, 11))
+    assert one.loc[5, "status"] == "anchor"
+    assert one.loc[[1, 10], "status"].tolist() == ["ended", "ended"]
+    assert one.loc[10, "reason"] == "nothing found"
+    assert one.loc[5, "area"] == 16
+    assert np.isnan(one.loc[5, "overlap"])
+
+
+def test_one_plane_is_read_at_a_time_and_none_that_is_not_needed(stack):
+    class Lazy:
+        shape, dtype = stack.shape, stack.dtype
+        read = []
+
+        def __getitem__(self, index):
+            assert isinstance(index, int)
+            self.read.append(index)
+            return stack[index]
+
+    lazy = Lazy()
+    run(lazy, SEEDS[:1])
+    assert sorted(lazy.read) == list(range(1, 11))
+
+
+@pytest.mark.parametrize("kind", ["dask", "zarr", "memmap"])
+def test_lazy_volumes_and_labels_on_disk(stack, kind, tmp_path):
+    expected = run(stack).labels
+    if kind == "dask":
+        volume = da.from_array(stack, chunks=(1, 40, 40))
+    elif kind == "zarr":
+        volume = zarr.create_array(tmp_path / "v.zarr", data=stack, chunks=(1, 40, 40))
+    else:
+        volume = np.memmap(tmp_path / "v.raw", stack.dtype, "w+", shape=stack.shape)
+        volume[:] = stack
+    labels = zarr.create_array(
+        tmp_path / "l.zarr", shape=stack.shape, dtype="uint16", chunks=(1, 40, 40)
+    )
+    result = run(volume, labels=labels)
+    assert result.labels is labels
+    np.testing.assert_array_equal(labels[:], expected)
+
+
+def test_rgb_stacks_are_planes_of_colour(stack):
+    rgb = np.repeat(stack[..., None], 3, axis=3)
+    np.testing.assert_array_equal(run(rgb).labels, run(stack).labels)
+
+
+def test_finished_objects_keep_their_pixels(stack):
+    labels = np.zeros(stack.shape, np.uint16)
+    labels[:, 20:23] = 7
+    before = labels.copy()
+    run(stack, labels=labels)
+    np.testing.assert_array_equal(labels == 7, before == 7)
+    assert (labels == 2).any()
+
+
+def test_an_object_does_not_take_what_another_got_earlier_in_the_run(stack):
+    """The backward sweep meets labels of the forward sweep and leaves them."""
+    seeds = [
+        Seed(1, 1, prompt=Prompt(points=[(22, 30)])),
+        Seed(2, 10, prompt=Prompt(points=[(22, 30)])),
+    ]
+    labels = run(stack, seeds).labels
+    assert (labels[1:10, 20:25, 28:33] == 1).all()
+
+
+def test_an_anchor_outranks_what_has_travelled_to_its_plane(stack):
+    seeds = [
+        Seed(1, 1, prompt=Prompt(points=[(22, 30)])),
+        Seed(2, 4, prompt=Prompt(points=[(22, 30)])),
+    ]
+    labels = run(stack, seeds).labels
+    assert (labels[4, 20:25, 28:33] == 2).all()
+    assert (labels[3, 20:25, 28:33] == 1).all()
+
+
+def test_propagating_again_replaces_the_earlier_result(stack):
+    """Also beyond the new end: nothing of the old object is left behind."""
+    labels = np.zeros(stack.shape, np.uint8)
+    labels[:, 2:5, 2:5] = 1
+    run(stack, labels=labels)
+    np.testing.assert_array_equal(labels == 1, stack == 200)
+
+
+def test_propagating_again_leaves_planes_outside_the_range(stack):
+    labels = np.zeros(stack.shape, np.uint8)
+    labels[:, 2:5, 2:5] = 1
+    run(stack, labels=labels, options=PropagateOptions(first_plane=4, last_plane=8))
+    assert (labels[[0, 1, 2, 3, 9, 10, 11], 2:5, 2:5] == 1).all()
+    assert not (labels[4:9, 2:5, 2:5] == 1).any()
+
+
+def test_an_end_mark_stops_the_object(stack):
+    labels = run(stack, [*SEEDS, Seed(2, 8, ends=True)]).labels
+    assert (labels[7] == 2).any()
+    assert not (labels[8:] == 2).any()
+
+
+def test_without_competition_the_later_object_wins_but_nobody_loses_the_plane(stack):
+    seeds = [
+        Seed(1, 5, prompt=Prompt(points=[(22, 30)])),
+        Seed(2, 5, prompt=Prompt(points=[(22, 30)])),
+    ]
+    table = run(stack, seeds, options=PropagateOptions(compete=False)).table
+    assert (table[table.status != "ended"].groupby("plane").size() == 2).all()
+
+
+def test_cancel_keeps_what_is_done_and_says_so(stack):
+    cancel = Cancel()
+    progress = CallbackProgress(lambda done, *_: cancel.set() if done == 3 else None)
+    result = run(stack, cancel=cancel, progress=progress)
+    assert result.cancelled
+    assert sorted(set(result.table.plane)) == [5, 6, 7]
+    assert (result.labels[5:8] == 1).any(axis=(1, 2)).all()
+    assert not result.labels[8:].any()
+
+
+def test_a_cancel_that_comes_too_late_cancels_nothing(stack):
+    cancel = Cancel()
+    progress = CallbackProgress(lambda done, total, _: cancel.set() if done == total else None)
+    assert not run(stack, cancel=cancel, progress=progress).cancelled
+
+
+def test_leaving_the_loop_keeps_what_was_handed_back(stack):
+    labels = np.zeros(stack.shape, np.uint8)
+    steps = iter_propagate(
+        None,
+        stack,
+        SEEDS,
+        labels=labels,
+        strategy=FollowBrightness(),
+    )
+    first = next(steps)
+    steps.close()
+    assert (first.plane, first.direction, first.done) == (5, "forward", 1)
+    assert sorted(np.flatnonzero(labels.any(axis=(1, 2)))) == [5]
+
+
+def test_memory_of_a_leg_is_dropped_at_its_end(stack):
+    strategy = FollowBrightness()
+    run(stack, strategy=strategy)
+    assert {(leg.object_id, leg.direction) for leg in strategy.forgotten} == {
+        (1, 1),
+        (1, -1),
+        (2, 1),
+        (2, -1),
+    }
+
+
+def test_errors_come_before_any_work_and_name_the_seed(stack):
+    outside = [Seed(3, 5, prompt=Prompt(points=[(99, 1)]))]
+    with pytest.raises(ValueError, match="object 3 on plane 5: point"):
+        iter_propagate(None, stack, outside, strategy=FollowBrightness())
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"volume": np.zeros((4, 4))}, "planes, rows, columns"),
+        ({"volume": np.zeros((2, 3, 4, 5))}, "planes, rows, columns"),
+        ({"volume": np.zeros((0, 4, 4))}, "planes, rows, columns"),
+        ({"labels": np.zeros((1, 2, 3), np.uint8)}, "the stack's"),
+        ({"labels": np.zeros((12, 40, 40), np.float32)}, "float32"),
+        (
+            {
+                "seeds": [Seed(300, 5, ends=False, prompt=SEEDS[0].prompt)],
+                "labels": np.zeros((12, 40, 40), np.uint8),
+            },
+            "uint16",
+        ),
+        ({"seeds": [Seed(1, 5, mask=np.ones((3, 3), bool))]}, "object 1 on plane 5: mask"),
+    ],
+)
+def test_bad_input_is_named(stack, keywords, words):
+    with pytest.raises(ValueError, match=words):
+        run(**{"volume": stack, **keywords})
+
+
+@pytest.mark.parametrize(("highest", "dtype"), [(255, "u1"), (256, "u2"), (65536, "u4")])
+def test_labels_dtype_is_the_smallest_that_holds_the_ids(highest, dtype):
+    assert labels_dtype(highest) == np.dtype(dtype)

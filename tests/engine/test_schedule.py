@@ -1,0 +1,91 @@
+"""Every plane of an object is visited once, from the right anchor."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samslice.engine.options import PropagateOptions
+from samslice.engine.schedule import make_schedule
+from samslice.engine.types import Prompt, Seed
+
+CLICK = Prompt(points=[(1, 1)])
+
+
+def seeds(*planes, ends=(), object_id=1):
+    found = [Seed(object_id, p, prompt=CLICK) for p in planes]
+    return found + [Seed(object_id, p, ends=True) for p in ends]
+
+
+def visited(schedule):
+    return {(leg.direction, p) for leg in schedule.legs for p in leg.planes}
+
+
+def test_one_anchor_covers_the_stack_both_ways():
+    plan = make_schedule(seeds(3), 8, PropagateOptions())
+    assert visited(plan) == {(1, p) for p in range(4, 8)} | {(-1, p) for p in range(3)}
+    assert plan.planes(1) == [3, 4, 5, 6, 7]
+    assert plan.planes(-1) == [2, 1, 0]
+
+
+def test_anchors_share_the_planes_between_them():
+    plan = make_schedule(seeds(2, 7), 10, PropagateOptions())
+    assert {(1, 3), (1, 4), (-1, 5), (-1, 6)} <= visited(plan)
+    between = [leg for leg in plan.legs if leg.last in (4, 5)]
+    assert all(leg.closed for leg in between)
+
+
+def test_end_marks_stop_both_sides():
+    plan = make_schedule(seeds(2, 8, ends=[5]), 12, PropagateOptions())
+    planes = {p for _, p in visited(plan)}
+    assert 5 not in planes
+    assert (1, 4) in visited(plan)
+    assert (-1, 6) in visited(plan)
+    assert not any(leg.closed for leg in plan.legs)
+
+
+def test_one_direction_runs_up_to_the_next_anchor():
+    plan = make_schedule(seeds(2, 6), 10, PropagateOptions(direction="forward"))
+    assert visited(plan) == {(1, p) for p in (3, 4, 5, 7, 8, 9)}
+
+
+def test_range_limits_the_legs():
+    options = PropagateOptions(first_plane=2, last_plane=5)
+    plan = make_schedule(seeds(4), 10, options)
+    assert {p for _, p in visited(plan)} == {2, 3, 5}
+
+
+@given(
+    anchors=st.sets(st.integers(0, 19), min_size=1, max_size=6),
+    ends=st.sets(st.integers(0, 19), max_size=4),
+    direction=st.sampled_from(["both", "forward", "backward"]),
+)
+def test_no_plane_is_visited_twice_and_no_end_is_crossed(anchors, ends, direction):
+    """Legs of one object are disjoint and reach no anchor and no end mark."""
+    ends = ends - anchors
+    plan = make_schedule(seeds(*anchors, ends=ends), 20, PropagateOptions(direction=direction))
+    planes = [p for leg in plan.legs for p in leg.planes]
+    if direction == "both":
+        assert len(planes) == len(set(planes))
+    assert not set(planes) & (anchors | ends)
+    if direction == "both" and not ends:
+        assert set(planes) | anchors == set(range(20))
+
+
+@pytest.mark.parametrize(
+    ("given_seeds", "words"),
+    [
+        ([], "no seeds"),
+        (seeds(10), "plane 10"),
+        (seeds(3) + seeds(3), "two seeds on plane 3"),
+        (seeds(3, ends=[3]), "two seeds on plane 3"),
+        (seeds(ends=[3]), "end marks only"),
+    ],
+)
+def test_impossible_seeds_are_refused(given_seeds, words):
+    with pytest.raises(ValueError, match=words):
+        make_schedule(given_seeds, 10, PropagateOptions())
+
+
+def test_a_range_beyond_the_stack_is_refused():
+    with pytest.raises(ValueError, match="exceeds the stack"):
+        make_schedule(seeds(3), 10, PropagateOptions(last_plane=10))

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from samslice.model import sam as sam_module
+from samslice.model.prompt_encoder import PromptTensors
+from samslice.model.sam import Sam
+
+
+def random_prompts(kind: str, batch: int) -> PromptTensors:
+    generator = torch.Generator().manual_seed(7)
+
+    def rand(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator)
+
+    points = 256 * rand(batch, 2, 2) if "points" in kind else None
+    labels = (rand(batch, 2) > 0.5).long() if "points" in kind else None
+    boxes = 256 * rand(batch, 4) if "boxes" in kind else None
+    masks = 10 * rand(batch, 1, 64, 64) - 5 if "masks" in kind else None
+    return PromptTensors(points, labels, boxes, masks)
+
+
+KINDS = ["points", "boxes", "masks", "points boxes", "boxes masks", "points boxes masks"]
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_batch_is_the_prompts_one_by_one(
+    tiny: Sam, kind: str, multimask: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prompts decoded together do not see each other, in full and in partial passes."""
+    monkeypatch.setattr(sam_module, "_prompts_at_once", lambda device: 2)
+    monkeypatch.setattr(sam_module, "rows_at_once", lambda device, elements: 100)
+    features, prompts = torch.randn(1, 32, 16, 16), random_prompts(kind, 5)
+    logits, iou = tiny.decode(features, prompts, multimask=multimask)
+    assert logits.shape == (5, 3 if multimask else 1, 64, 64)
+    for b in range(5):
+        one = prompts[b : b + 1]
+        expected_logits, expected_iou = tiny.decode(features, one, multimask=multimask)
+        torch.testing.assert_close(logits[b : b + 1], expected_logits, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(iou[b : b + 1], expected_iou, rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_many_points_give_what_few_give(tiny: Sam) -> None:
+    """A prompt of many points goes another way through the decoder, to the same place."""
+    features = torch.randn(1, 32, 16, 16)
+    xy = torch.tensor([[[30.0, 40.0], [100.0, 90.0], [200.0, 31.0]]])
+    prompts = PromptTensors(xy, torch.ones(1, 3))
+    logits, _ = tiny.decode(features, prompts, multimask=False)
+    for layer in tiny.mask_decoder.modules():
+        if hasattr(layer, "inner"):
+            assert layer.heads * (5 + 3 + 1) > layer.inner  # as written
+    few, _ = tiny.double().decode(features.double(), prompts, multimask=False)
+    torch.testing.assert_close(logits, few, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("model", ["tiny", "tiny_mobile"])
+@torch.inference_mode()
+def test_half_precision_runs_and_is_close(
+    model: str, dtype: torch.dtype, request: pytest.FixtureRequest
+) -> None:
+    """Encode and decode run in half precision, near float32, and results come as float32."""
+    sam: Sam = request.getfixturevalue(model)
+    size = sam.config.image_size
+    image = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1))
+    prompts = PromptTensors(boxes_bp=torch.tensor([[20.0, 30.0, 90.0, 80.0]]))
+    features = sam.encode(image)
+    logits, iou = sam.decode(features, prompts, multimask=True)
+    half = sam.to(dtype)
+    half_features = half.encode(image)
+    half_logits, half_iou = half.decode(half_features, prompts, multimask=True)
+    assert half_features.dtype == dtype
+    assert half_logits.dtype == half_iou.dtype == torch.float32
+    for ours, exact in ((half_features, features), (half_logits, logits), (half_iou, iou)):
+        error = (ours.float() - exact).norm() / exact.norm()
+        assert error < (0.08 if dtype == torch.bfloat16 else 0.01)
+
+
+def test_preprocess_normalises_then_pads_with_zeros(tiny: Sam) -> None:
+    """Padding is zero after normalisation, and only right and below."""
+    image = torch.full((100, 256, 3), 200, dtype=torch.uint8)
+    frame = tiny.preprocess(image)
+    assert frame.shape == (3, 256, 256)
+    mean, std = (torch.tensor(v) for v in (tiny.config.pixel_mean, tiny.config.pixel_std))
+    torch.testing.assert_close(frame[:, 99, 255], (200 - mean) / std)
+    assert torch.equal(frame[:, 100:], torch.zeros(3, 156, 256))
+
+
+def test_preprocess_in_half_precision_rounds_once(tiny: Sam) -> None:
+    """The normalisation itself is done in float32."""
+    image = torch.randint(0, 256, (256, 256, 3), dtype=torch.uint8)
+    exact = tiny.preprocess(image)
+    assert torch.equal(tiny.to(torch.bfloat16).preprocess(image), exact.to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("shape", [(255, 255, 3), (256, 256), (256, 300, 3), (256, 256, 4)])
+def test_preprocess_refuses_other_shapes(tiny: Sam, shape: tuple[int, ...]) -> None:
+    """An image that is not resized to the frame is an error, not a surprise."""
+    with pytest.raises(ValueError, match="Resize it first"):
+        tiny.preprocess(torch.zeros(shape))
+
+
+def test_encode_refuses_other_shapes(tiny: Sam) -> None:
+    """Only whole frames are encoded."""
+    with pytest.raises(ValueError, match=r"allowed is \(B, 3, 256, 256\)"):
+        tiny.encode(torch.zeros(1, 3, 256, 128))
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 16, 16), (1, 32, 8, 8), (32, 16, 16)])
+def test_decode_refuses_features_of_another_shape(tiny: Sam, shape: tuple[int, ...]) -> None:
+    """Features are those of exactly one plane."""
+    with pytest.raises(ValueError, match=r"allowed is \(1, 32, 16, 16\)"):
+        tiny.decode(torch.zeros(shape), random_prompts("boxes", 2), multimask=False)
+
+
+def test_decode_refuses_no_prompts(tiny: Sam) -> None:
+    """Nothing asked is an error, not an empty answer."""
+    with pytest.raises(ValueError, match="give at least one"):
+        tiny.decode(torch.zeros(1, 32, 16, 16), random_prompts("boxes", 0), multimask=False)
+
+
+def test_gradients_reach_every_trainable_part(tiny: Sam) -> None:
+    """Nothing on the way is detached, so that the model can be finetuned."""
+    tiny.requires_grad_(True)
+    features = tiny.encode(torch.randn(1, 3, 256, 256))
+    logits, iou = tiny.decode(features, random_prompts("points boxes masks", 3), multimask=True)
+    (logits.mean() + iou.mean()).backward()
+    without = {name for name, p in tiny.named_parameters() if p.grad is None}
+    unused = ("prompt_encoder.not_a_point_embed", "prompt_encoder.no_mask_embed")
+    single = "mask_decoder.output_hypernetworks_mlps.0."
+    assert all(name.startswith((*unused, single)) for name in without)

@@ -1,0 +1,136 @@
+"""The controller in a real viewer: mouse, keys, threads and the event loop."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("qtpy", reason="qtpy comes with the napari extra")
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def viewer(request):
+    return request.getfixturevalue("make_napari_viewer")()
+
+
+@pytest.fixture
+def shown_viewer(request):
+    return request.getfixturevalue("make_napari_viewer")(show=True)
+
+
+def canvas_of(viewer):
+    return viewer.window._qt_viewer.canvas
+
+
+def press(qtbot, viewer, key, *modifiers):
+    from qtpy.QtCore import Qt
+
+    held = Qt.KeyboardModifier.NoModifier
+    for modifier in modifiers:
+        held |= getattr(Qt.KeyboardModifier, f"{modifier}Modifier")
+    qtbot.keyClick(canvas_of(viewer).native, getattr(Qt.Key, f"Key_{key}"), held)
+
+
+def click(qtbot, viewer, row, col):
+    from qtpy.QtCore import QPoint, Qt
+
+    canvas = canvas_of(viewer)
+    x, y, _, w = canvas.view.scene.transform.map([col, row, 0, 1])
+    at = QPoint(round(x / w), round(y / w))
+    qtbot.mouseMove(canvas.native, at)
+    qtbot.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=at)
+
+
+def test_results_come_by_themselves(qtbot, viewer, open_sam):
+    """Nobody waits: the event loop brings the model, the mask and the progress."""
+    sam = open_sam(viewer=viewer)
+    sam.points.add([2, 20, 20])
+    qtbot.waitUntil(lambda: bool(sam.labels.data[2, 20, 20]), timeout=10_000)
+    sam.propagate()
+    qtbot.waitUntil(lambda: len(sam.table) == 6, timeout=10_000)
+
+
+def test_mouse_and_keys_go_the_whole_way(qtbot, shown_viewer, open_sam):
+    viewer = shown_viewer
+    sam = open_sam(viewer=viewer)
+    viewer.reset_view()
+    qtbot.wait(50)
+    click(qtbot, viewer, 20, 20)
+    plane = int(viewer.dims.current_step[0])
+    qtbot.waitUntil(lambda: bool(sam.labels.data[plane, 20, 20]), timeout=10_000)
+    press(qtbot, viewer, "Q")
+    assert sam.tool == "negative"
+    click(qtbot, viewer, 24, 20)
+    qtbot.waitUntil(lambda: not sam.labels.data[plane, 24, 20], timeout=10_000)
+    press(qtbot, viewer, "Z", "Control")
+    qtbot.waitUntil(lambda: bool(sam.labels.data[plane, 24, 20]), timeout=10_000)
+    press(qtbot, viewer, "Z", "Control", "Shift")
+    qtbot.waitUntil(lambda: not sam.labels.data[plane, 24, 20], timeout=10_000)
+    press(qtbot, viewer, "K")
+    assert sam.state.finished == (1,)
+    press(qtbot, viewer, "R", "Shift")
+    assert (sam.tool, sam.labels.selected_label) == ("brush", 2)
+    press(qtbot, viewer, "Z", "Control")  # on the labels layer too it is the session's
+    assert sam.state.finished == ()
+
+
+def test_the_event_loop_answers_while_the_encoder_works(qtbot, viewer, open_sam, discs):
+    sam = open_sam(np.zeros((30, 64, 64), np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None],
+                   viewer=viewer)  # fmt: skip
+    discs.gate.clear()
+    sam.image.data = sam.image.data + 100
+    begun = time.monotonic()
+    sam.points.add([12, 20, 20])
+    sam.points.add([14, 20, 20])
+    viewer.dims.set_current_step(0, 20)
+    assert sam.state.n_planes == 30
+    assert time.monotonic() - begun < 3
+    assert discs.entered.wait(5)
+    discs.gate.set()
+    assert sam.wait(20)
+
+
+def test_closing_in_the_middle_leaves_no_thread_and_no_callback(qtbot, viewer, open_sam, discs):
+    sam = open_sam(viewer=viewer)
+    discs.gate.clear()
+    sam.image.data = sam.image.data + 100
+    labels, points = sam.labels, sam.points
+    points.add([2, 20, 20])
+    begun = time.monotonic()
+    sam.close()
+    assert time.monotonic() - begun < 1
+    assert not any(t.name.startswith("samslice") for t in threading.enumerate())
+    discs.gate.set()
+    qtbot.wait(100)
+    points.add([3, 20, 20])
+    viewer.dims.set_current_step(0, 4)
+    qtbot.wait(50)
+    assert not labels.data.any()
+
+
+def test_closing_the_viewer_in_the_middle_ends_everything(qtbot, viewer, open_sam, discs):
+    sam = open_sam(viewer=viewer)
+    discs.gate.clear()
+    sam.image.data = sam.image.data + 100
+    sam.points.add([2, 20, 20])
+    viewer.close()
+    assert not any(t.name == "samslice-session" for t in threading.enumerate())
+    discs.gate.set()
+    assert sam.session is None
+
+
+def test_it_works_on_the_proxy_that_napari_hands_to_widgets(qtbot, request, open_sam):
+    """Through it no layer is identical with itself."""
+    viewer = request.getfixturevalue("make_napari_viewer_proxy")()
+    viewer.add_image(np.zeros((3, 64, 64), np.uint8))
+    sam = open_sam(viewer=viewer, image=viewer.layers[0])
+    sam.points.add([1, 20, 20])
+    assert sam.wait(10)
+    assert sam.labels.data[1, 20, 20] == 1
+    sam.choose_image(viewer.layers[0])
+    assert sam.state.pending == (1,)
