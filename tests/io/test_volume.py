@@ -268,6 +268,8 @@ def test_pictures_are_grey_or_coloured(tmp_path, mode, axes):
         ("a.tif", b"no tiff at all", "a.tif is not a readable TIFF"),
         ("a.czi", b"", "not a kind of file that can be read; allowed are"),
         ("a.npy", None, "no such file"),
+        ("a.npy", b"", "a.npy is not a readable .npy file"),
+        ("a.npy", b"no array at all", "a.npy is not a readable .npy file"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_what_can(tmp_path, name, content, says):

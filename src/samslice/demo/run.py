@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samslice.demo.nuclei import DemoCase, load_nuclei
+from samslice.demo.nuclei import MARKS, DemoCase, load_nuclei
 from samslice.demo.picture import Scene, draw_overview
 from samslice.engine.backend import SamModel, load_model
 from samslice.engine.cache import EmbeddingCache, plane_key
@@ -130,6 +130,9 @@ def run_demo(
     OSError
         If weights or stack cannot be had, or the folder cannot be written.
     """
+    n_marks = len(MARKS if case is None else case.marks)
+    if not 1 <= objects <= n_marks:
+        raise ValueError(f"objects is {objects}; allowed is 1 to {n_marks}.")
     folder = _choose_folder(out, force)
     steps = _Steps(report)
     show = progress is not None
@@ -141,8 +144,6 @@ def run_demo(
         with steps.take("stack") as say:
             case = load_nuclei(show)
             say(f"{case.source}, {' × '.join(map(str, case.volume.shape))} {case.volume.dtype}")
-    if not 1 <= objects <= len(case.marks):
-        raise ValueError(f"objects is {objects}; allowed is 1 to {len(case.marks)}.")
     case = replace(case, marks=case.marks[:objects])
     predictor = Predictor(model, cache=cache if cache is not None else _users_cache())
     progress = progress or NullProgress()

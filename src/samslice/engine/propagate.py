@@ -159,8 +159,24 @@ def iter_propagate(
 
     Parameters
     ----------
-    predictor, volume, seeds, options, normalization, labels, strategy, progress, cancel
-        As for `propagate`.
+    predictor : Predictor
+        Model and cache.
+    volume : array-like of shape (planes, rows, columns) or (..., 3 or 4)
+        One plane is read at a time.
+    seeds : iterable of Seed
+        Anchors of all objects, and "ends here" marks.
+    options : PropagateOptions, optional
+        Direction, range and stopping.
+    normalization : Normalization, optional
+        What the encoder sees; fitted to the stack if left out.
+    labels : array-like of shape (planes, rows, columns), optional
+        Where labels are written, as for `propagate`.
+    strategy : Strategy, optional
+        How objects are found on the next plane.
+    progress : Progress, optional
+        Told of every plane.
+    cancel : Cancel, optional
+        Asked before every plane.
 
     Yields
     ------
@@ -190,12 +206,12 @@ def _start(
     seeds = list(seeds)
     options = options or PropagateOptions()
     schedule = plan(volume, seeds, options)
-    n_planes, shape = _check_volume(volume)
+    n_planes, rows, cols = (int(size) for size in volume.shape[:3])
+    shape = (n_planes, rows, cols)
     fresh = labels is None
     if labels is None:
-        highest = max(seed.object_id for seed in seeds)
-        labels = np.zeros((n_planes, *shape), labels_dtype(highest))
-    store = LabelStore(labels, (n_planes, *shape), seeds)
+        labels = np.zeros(shape, labels_dtype(max(seed.object_id for seed in seeds)))
+    store = LabelStore(labels, shape, seeds)
     if strategy is None:
         if normalization is None:
             normalization = fit_stack(volume)

@@ -104,12 +104,12 @@ def choose_axes(
     if len(axes) != len(shape) or len(set(axes)) != len(axes):
         raise ValueError(
             f"{name} has shape {tuple(shape)}, but its axes are {axes!r}; give one letter "
-            "for each axis with axes=, each once, for instance 'ZYX' or 'TZCYX'."
+            "for each axis, each once: axes='ZYX', or --axes TZCYX on the command line."
         )
     if not {"Y", "X"} <= set(axes):
         raise ValueError(
             f"{name} has the axes {sizes}; allowed are images with rows (Y) and columns (X). "
-            "Name its axes with axes=, for instance axes='ZYX'."
+            "Name its axes: axes='ZYX', or --axes ZYX on the command line."
         )
     if "S" in axes and not (colour and shape[axes.index("S")] in (3, 4)):
         axes = axes.replace("S", "A" if "C" in axes else "C")
@@ -154,7 +154,10 @@ def _remedy(axes: str, shape: Sequence[int], left: Sequence[int]) -> str:
     if len(ranges) > 1:
         known = [ranges[a] for a in ranges if a in _CHOOSE]
         if not known:
-            return "Name its axes with axes=, for instance axes='TZYX', and choose time or z."
+            return (
+                "Name its axes (axes='TZYX', or --axes TZYX on the command line), and choose "
+                "time or z."
+            )
         choices.append(" or ".join(known))
     return f"Choose {', and '.join(choices)}."
 

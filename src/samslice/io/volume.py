@@ -223,7 +223,13 @@ def _open(path: Path, series: int, level: int) -> Source:
 
 
 def _open_npy(path: Path) -> Source:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(
+            f"{path.name} is not a readable .npy file of numbers ({error}); write it again with "
+            "numpy.save, from an array that holds numbers and not Python objects."
+        ) from None
     return Source(array, *guess_axes(array.shape))
 
 

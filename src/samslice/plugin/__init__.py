@@ -58,7 +58,12 @@ def open_in(
     from samslice.plugin.main_widget import SamWidget
 
     widget = SamWidget(viewer, image, model, **options)
-    window.add_dock_widget(widget, name="SAM prompts", area="right")
+    # Of two docks with one name napari finds the latter alone.
+    taken, name, number = set(window.dock_widgets), "samslice", 1
+    while name in taken:
+        number += 1
+        name = f"samslice {number}"
+    window.add_dock_widget(widget, name=name, area="right")
     return widget.controller
 
 

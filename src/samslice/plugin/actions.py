@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from samslice.plugin.main_widget import SamWidget
 
-_HELP = "Open the widget first: Plugins → SAM prompts."
+_HELP = "Open the widget first: Plugins → samslice."
 
 
 def find_widget(viewer: napari.Viewer) -> SamWidget | None:

@@ -94,14 +94,19 @@ class Hosting(Watching):
             if place is self._place:
                 self._place = None
                 self._listen(None)
-                self.tell("info", f"The image {layer.name!r} was removed; choose another.")
+                text = f"The image {layer.name!r} was removed; choose another."
+                self.runner.soon("image removed", partial(self.tell, "info", text))
         else:
             for one in list(self._places.values()):
                 if layer in one.own_layers():
                     text = one.drop_layer(layer)
-                    if one.image in self._viewer.layers:  # else the viewer is being emptied
-                        self.tell("info", text)
+                    self.runner.soon(text, partial(self._tell_dropped, one, text))
         self.refresh()
+
+    def _tell_dropped(self, place: Workplace, text: str) -> None:
+        """Say it only where the image has stayed: else the viewer was emptied, or closed."""
+        if place.image in self._viewer.layers:
+            self.tell("info", text)
 
     def _on_renamed(self, event: Any = None) -> None:
         self.refresh("choices")
