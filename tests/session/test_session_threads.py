@@ -145,7 +145,7 @@ def test_a_click_goes_before_the_planes_that_are_encoded_ahead(threaded, held):
     threaded.add_point((9, 20, 20))
     held.gate.set()
     until(lambda: threaded.wait(0.01) or threaded.labels[9].any())
-    assert done.index(9) <= 1  # the plane under way, then the click's
+    assert done[0] == 9  # the plane that was under way is put off
     assert threaded.wait(GRACE)
     assert sorted(set(done)) == list(range(10))
 
@@ -158,7 +158,23 @@ def test_planes_are_encoded_outward_and_the_focus_moves_while_it_runs(threaded, 
     threaded.encode_ahead(1, radius=None)
     held.gate.set()
     assert threaded.wait(GRACE)
-    assert done == [5, 1, 2, 0, 3, 4, 6, 7, 8, 9]
+    assert done == [1, 2, 0, 3, 4, 5, 6, 7, 8, 9]
+    assert len(held.encoded) == 10
+
+
+def test_a_click_on_the_plane_under_way_does_not_start_it_anew(threaded, held):
+    done = []
+    threaded.plane_ready.connect(done.append)
+    threaded.encode_ahead(4)
+    until(held.entered.is_set)
+    held.entered.clear()
+    threaded.add_point((4, 20, 20))
+    time.sleep(0.05)
+    assert not held.entered.is_set()
+    held.gate.set()
+    assert threaded.wait(GRACE)
+    assert done[0] == 4
+    assert threaded.labels[4, 20, 20] == 1
     assert len(held.encoded) == 10
 
 

@@ -1,5 +1,7 @@
 """The worker: urgent first, newest wins, nothing stale, nothing left behind."""
 
+import os
+import sys
 import threading
 import time
 from functools import partial
@@ -285,3 +287,21 @@ def test_inline_jobs_can_be_cancelled_and_replaced_from_their_own_callbacks():
             "a", lambda cancel: iter_values(1), priority=0,
             on_result=take, on_error=take, on_done=lambda: None,
         )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_a_nice_worker_stands_back_and_no_other_thread_does():
+    worker, seen = Worker(nice=5), []
+
+    def make(cancel):
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        yield None
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    worker.submit(
+        "job", make, priority=1, on_result=seen.append, on_error=seen.append, on_done=lambda: None
+    )
+    assert worker.wait(GRACE)
+    assert worker.close(GRACE)
+    assert seen == [min(before + 5, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from samslice.plugin.values import ProgressView
 
 _CLOSE_SECONDS = 0.8
+_NICE = 10  # the window is drawn before the model gets a core
 
 Call = Callable[[], object]
 
@@ -64,7 +65,7 @@ class Runner:
         Worker
             Closed with the runner, if not before.
         """
-        worker = Worker(self.deliver if self.has_gui else None, name=name)
+        worker = Worker(self.deliver if self.has_gui else None, name=name, nice=_NICE)
         self._workers.append(worker)
         return worker
 

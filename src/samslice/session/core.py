@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from samslice.engine.normalize import Normalization
     from samslice.engine.predictor import Predictor
     from samslice.session.job import WorkerLike
+    from samslice.session.jobs import Ahead
     from samslice.session.labels import LabelsTarget
 
 
@@ -91,6 +92,7 @@ class Core:
         self._awaited: dict[Place, frozenset[int]] = {}
         self._batch: set[Place] | None = None
         self._worker: WorkerLike = InlineWorker() if worker is None else worker
+        self._ahead: Ahead | None = None
         self._was_busy = False
         self._closed = False
         self._encode_seconds: list[float] = []

@@ -60,6 +60,8 @@ class Following(Core):
                 continue
             self._awaited[place] = frozenset(wanted)
             held = {i: p for i, p in known.items() if p is not None}
+            if self._ahead is not None:
+                self._ahead.make_way(place.plane if place.view == self._ahead.view else None)
             self._submit(
                 ("predict", place),
                 lambda cancel, place=place, missing=missing: jobs.predict(  # type: ignore[misc]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from samslice.engine.progress import Cancel, Cancelled
 from samslice.engine.propagate import iter_propagate
 from samslice.session.scene import Encoded, ScenePredictor
 from samslice.session.state import Items, Place, join
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from samslice.engine.options import PropagateOptions
     from samslice.engine.predictor import Predictor
-    from samslice.engine.progress import Cancel
     from samslice.engine.types import PlaneStep, Prediction, Seed
     from samslice.session.overlay import LabelsOverlay
     from samslice.session.scene import Scene
@@ -100,6 +100,26 @@ def predict(
     yield Answered(place, dict(zip(asked, predictions, strict=True)))
 
 
+class _PlaneCancel(Cancel):
+    """Stops one plane of a job: because the job is to stop, or because it is not its turn."""
+
+    __slots__ = ("_job",)
+
+    def __init__(self, job: Cancel) -> None:
+        super().__init__()
+        self._job = job
+
+    @property
+    def is_set(self) -> bool:
+        """Whether somebody asked to stop the plane or the job."""
+        return super().is_set or self._job.is_set
+
+    def check(self) -> None:
+        """Stop here if somebody asked to."""
+        self._job.check()
+        super().check()
+
+
 @dataclass(slots=True)
 class Ahead:
     """What is encoded in the background; the owner may move the focus while it runs.
@@ -117,6 +137,38 @@ class Ahead:
     view: View
     focus: int
     radius: int | None = None
+    _at_hand: tuple[int, Cancel] | None = field(default=None, init=False, repr=False)
+
+    def begin(self, plane: int, job: Cancel) -> Cancel:
+        """Take up a plane.
+
+        Parameters
+        ----------
+        plane : int
+            The plane.
+        job : Cancel
+            Of the whole job.
+
+        Returns
+        -------
+        Cancel
+            Of this plane: set with the job's, or by `make_way`.
+        """
+        cancel = _PlaneCancel(job)
+        self._at_hand = (plane, cancel)
+        return cancel
+
+    def make_way(self, plane: int | None) -> None:
+        """Put the plane at hand off, because another is wanted sooner.
+
+        Parameters
+        ----------
+        plane : int or None
+            The one that is wanted; if it is the one at hand, it goes on.
+        """
+        at_hand = self._at_hand
+        if at_hand is not None and at_hand[0] != plane:
+            at_hand[1].set()
 
     def next(self, left: set[int]) -> int | None:
         """Choose the next plane.
@@ -137,7 +189,9 @@ class Ahead:
         return None if too_far else plane
 
 
-def encode_ahead(scene: Scene, ahead: Ahead, cancel: Cancel) -> Generator[Encoded, None, None]:
+def encode_ahead(
+    scene: Scene, ahead: Ahead, cancel: Cancel
+) -> Generator[Encoded | None, None, None]:
     """Encode planes in the background, as many as the cache can hold.
 
     Parameters
@@ -151,8 +205,8 @@ def encode_ahead(scene: Scene, ahead: Ahead, cancel: Cancel) -> Generator[Encode
 
     Yields
     ------
-    Encoded
-        One for each plane.
+    Encoded or None
+        One for each plane; None where a plane was put off.
     """
     left = set(range(len(scene.stack(ahead.view))))
     total = len(left) if ahead.radius is None else min(len(left), 2 * ahead.radius + 1)
@@ -164,7 +218,14 @@ def encode_ahead(scene: Scene, ahead: Ahead, cancel: Cancel) -> Generator[Encode
         if scene.look(place):
             yield Encoded(place, None, 0, done, total)
             continue
-        embedding, seconds = scene.encode(place, cancel)
+        try:
+            embedding, seconds = scene.encode(place, ahead.begin(plane, cancel))
+        except Cancelled:
+            cancel.check()
+            left.add(plane)
+            done -= 1
+            yield None  # what is more urgent goes now
+            continue
         yield Encoded(place, seconds, embedding.nbytes, done, total)
         held += embedding.nbytes
         # In memory alone the first planes would be lost to the last ones.

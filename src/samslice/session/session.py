@@ -101,10 +101,6 @@ class Session(Propagating):
     >>> session.propagate()  # doctest: +SKIP
     """
 
-    def _prepare(self) -> None:
-        super()._prepare()
-        self._ahead: jobs.Ahead | None = None
-
     # ------------------------------------------------------------------ what is looked at
 
     @property
@@ -247,7 +243,9 @@ class Session(Propagating):
             self.plane = plane
         running = self._ahead
         if running is not None and (running.view, running.radius) == (self._view, radius):
-            running.focus = self._plane  # what is being encoded is not lost
+            running.focus = self._plane
+            if not self.is_ready(self._plane):
+                running.make_way(self._plane)
             return
         ahead = self._ahead = jobs.Ahead(self._view, self._plane, radius)
         self._submit(

@@ -8,6 +8,8 @@ replaced in the meantime is dropped.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -31,6 +33,9 @@ class Worker:
         it results are handed over inside `wait` alone.
     name : str, optional
         Name of the thread.
+    nice : int, optional
+        How far it stands back for other threads when all cores are busy: added
+        to its niceness on Linux, where each thread has its own; else ignored.
     """
 
     def __init__(
@@ -38,9 +43,11 @@ class Worker:
         deliver: Callable[[Callable[[], None]], object] | None = None,
         *,
         name: str = "samslice-session",
+        nice: int = 0,
     ) -> None:
         self._deliver = deliver
         self._name = name
+        self._nice = nice
         self._changed = threading.Condition()
         self._jobs: dict[Hashable, Job] = {}
         self._dead: list[Job] = []  # to be closed, by the thread that may be running them
@@ -236,6 +243,11 @@ class Worker:
 
     def _run(self) -> None:
         """Work until there is nothing left; a later job starts a thread anew."""
+        if self._nice and sys.platform == "linux":
+            # The threads that torch starts from this one inherit it.
+            thread = threading.get_native_id()
+            nice = os.getpriority(os.PRIO_PROCESS, thread) + self._nice
+            os.setpriority(os.PRIO_PROCESS, thread, min(nice, 19))
         while True:
             with self._changed:
                 dead, self._dead = self._dead, []
