@@ -142,7 +142,9 @@ def test_a_click_goes_before_the_planes_that_are_encoded_ahead(threaded, held):
     threaded.plane_ready.connect(done.append)
     threaded.encode_ahead(0)
     until(held.entered.is_set)
+    held.entered.clear()
     threaded.add_point((9, 20, 20))
+    until(held.entered.is_set)  # the click's plane, although the first is not done
     held.gate.set()
     until(lambda: threaded.wait(0.01) or threaded.labels[9].any())
     assert done[0] == 9  # the plane that was under way is put off
@@ -155,7 +157,9 @@ def test_planes_are_encoded_outward_and_the_focus_moves_while_it_runs(threaded, 
     threaded.plane_ready.connect(done.append)
     threaded.encode_ahead(5)
     until(held.entered.is_set)
+    held.entered.clear()
     threaded.encode_ahead(1, radius=None)
+    until(held.entered.is_set)
     held.gate.set()
     assert threaded.wait(GRACE)
     assert done == [1, 2, 0, 3, 4, 5, 6, 7, 8, 9]
