@@ -7,6 +7,8 @@ depth runs in a process of its own, whose peak resident memory is compared with
 that of the shallowest.
 
 The model is a tiny one with random weights, so that 2000 planes take minutes.
+Its embeddings are not kept: a cache takes what it is allowed to (1 GiB by
+default) and no more, whatever the depth.
 Its objects stay alive because the first and the last plane both show them:
 between two anchors an object does not end.
 

@@ -6,6 +6,11 @@ on the same embeddings:
 
 default
     `samslice.propagate` as a user gets it.
+peer: box, peer: mask and box
+    The way of the strongest peer: the mask on the last plane gives the box, or the
+    mask and the box, that prompt the next one, until two masks differ too much.
+click
+    The default from one click in the middle of the object instead of a box.
 oracle
     The ground-truth box on every plane the object occupies, one mask each, no
     propagation: what the encoder could give at best from boxes.
@@ -36,6 +41,7 @@ import torch
 from numpy.typing import NDArray
 
 import samslice as ss
+from baselines import PreviousMask
 from evaluation import Counts, Target, count_labels, count_masks, find_targets, sample, score
 from evaluation import summarise as summarise_set
 from samslice.engine.backend import SamModel
@@ -53,11 +59,16 @@ def run_propagate(
     targets: list[Target],
     *,
     options: ss.PropagateOptions,
+    from_clicks: bool = False,
 ) -> Counts:
-    """Propagate all objects from the box on their middle plane."""
-    seeds = [
-        ss.Seed(t.object_id, plane=t.anchor, prompt=ss.Prompt(box=t.boxes[t.anchor]))
+    """Propagate all objects from the box, or a click, on their middle plane."""
+    prompts = [
+        ss.Prompt(points=[t.click]) if from_clicks else ss.Prompt(box=t.boxes[t.anchor])
         for t in targets
+    ]
+    seeds = [
+        ss.Seed(t.object_id, plane=t.anchor, prompt=prompt)
+        for t, prompt in zip(targets, prompts, strict=True)
     ]
     options = replace(
         options,
@@ -66,9 +77,45 @@ def run_propagate(
         last_plane=stack.planes.stop - 1,
     )
     result = ss.propagate(
-        predictor, stack.image, seeds, options=options, normalization=normalization
+        predictor,
+        stack.image,
+        seeds,
+        options=options,
+        normalization=normalization,
     )
     return count_labels(stack.labels, result.labels, targets, stack.planes)
+
+
+def run_peer(
+    predictor: ss.Predictor,
+    stack: Stack,
+    normalization: ss.Normalization,
+    targets: list[Target],
+    *,
+    use_mask: bool,
+) -> Counts:
+    """Propagate every object on its own, as the peer does; masks may overlap."""
+    options = ss.PropagateOptions(
+        first_plane=stack.planes.start, last_plane=stack.planes.stop - 1, compete=False
+    )
+
+    def masks() -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+        for index, target in enumerate(targets):
+            seed = ss.Seed(
+                1, plane=target.anchor, prompt=ss.Prompt(box=target.boxes[target.anchor])
+            )
+            strategy = PreviousMask(predictor, normalization, use_mask=use_mask)
+            for step in ss.iter_propagate(
+                predictor, stack.image, [seed], options=options, strategy=strategy
+            ):
+                for result in step.results:
+                    if result.region is not None:
+                        row0, col0, row1, col1 = result.region
+                        mask = np.zeros(stack.image.shape[1:3], bool)
+                        mask[row0:row1, col0:col1] = result.mask
+                        yield index, step.plane, mask
+
+    return count_masks(stack.labels, masks(), targets, stack.planes)
 
 
 def run_oracle(
@@ -95,7 +142,10 @@ def run_oracle(
 
 METHODS: dict[str, Method] = {
     "default": partial(run_propagate, options=ss.PropagateOptions()),
+    "peer: box": partial(run_peer, use_mask=False),
+    "peer: mask and box": partial(run_peer, use_mask=True),
     "oracle": run_oracle,
+    "click": partial(run_propagate, options=ss.PropagateOptions(), from_clicks=True),
 }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import ndimage
 
 Box = tuple[int, int, int, int]
 
@@ -38,6 +39,8 @@ class Target:
         or the nearest plane it occupies if it is absent there.
     boxes : dict of int to tuple of int
         Its half-open box (row0, col0, row1, col1) on each plane it occupies.
+    click : tuple of int
+        (row, col) on the anchor plane, as far inside the object as one can get.
     """
 
     object_id: int
@@ -46,6 +49,7 @@ class Target:
     last: int
     anchor: int
     boxes: dict[int, Box]
+    click: tuple[int, int]
 
 
 def find_targets(
@@ -89,8 +93,28 @@ def find_targets(
         if size >= min_voxels and len(found) >= min_planes and size <= limit:
             middle = (found[0] + found[-1]) // 2
             anchor = min(found, key=lambda plane: (abs(plane - middle), plane))
-            targets.append(Target(object_id, size, found[0], found[-1], anchor, boxes[object_id]))
+            click = innermost(labels[anchor] == object_id)
+            ends = found[0], found[-1]
+            targets.append(Target(object_id, size, *ends, anchor, boxes[object_id], click))
     return targets
+
+
+def innermost(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """Find the pixel of a mask that is farthest from its rim.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (rows, columns), bool
+        Not empty.
+
+    Returns
+    -------
+    tuple of int
+        (row, col); the first of several.
+    """
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(int(np.argmax(depth)), mask.shape)
+    return int(row), int(col)
 
 
 def boxes_of_plane(plane: NDArray[np.int64]) -> dict[int, Box]:

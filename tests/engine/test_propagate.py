@@ -184,13 +184,31 @@ def test_an_end_mark_stops_the_object(stack):
     assert not (labels[8:] == 2).any()
 
 
-def test_without_competition_the_later_object_wins_but_nobody_loses_the_plane(stack):
+def check_table_counts(result):
+    """The table says of every object and plane what the labels show."""
+    for row in result.table.itertuples():
+        assert row.area == np.count_nonzero(result.labels[row.plane] == row.object)
+
+
+def test_without_competition_the_first_object_lies_on_top_and_both_go_on(stack):
     seeds = [
         Seed(1, 5, prompt=Prompt(points=[(22, 30)])),
         Seed(2, 5, prompt=Prompt(points=[(22, 30)])),
     ]
-    table = run(stack, seeds, options=PropagateOptions(compete=False)).table
-    assert (table[table.status != "ended"].groupby("plane").size() == 2).all()
+    result = run(stack, seeds, options=PropagateOptions(compete=False))
+    assert (result.table[result.table.status != "ended"].groupby("plane").size() == 2).all()
+    assert (result.labels[5, 20:25, 28:33] == 1).all()
+    check_table_counts(result)
+
+
+def test_without_competition_an_anchor_lies_above_what_has_travelled_there(stack):
+    seeds = [
+        Seed(1, 1, prompt=Prompt(points=[(22, 30)])),
+        Seed(2, 4, prompt=Prompt(points=[(22, 30)])),
+    ]
+    result = run(stack, seeds, options=PropagateOptions(compete=False))
+    assert (result.labels[4, 20:25, 28:33] == 2).all()
+    check_table_counts(result)
 
 
 def test_cancel_keeps_what_is_done_and_says_so(stack):

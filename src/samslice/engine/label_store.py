@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from samslice.engine.types import Region, Seed
+    from samslice.engine.types import PlaneResult, Region, Seed
 
 
 def labels_dtype(max_id: int) -> np.dtype[Any]:
@@ -70,6 +71,24 @@ class Page:
         if region is not None:
             row0, col0, row1, col1 = region
             self.pixels[row0:row1, col0:col1][mask] = object_id
+
+    def visible(self, result: PlaneResult) -> PlaneResult:
+        """Leave of a result what other objects have not covered.
+
+        Parameters
+        ----------
+        result : PlaneResult
+            What was put on this page.
+
+        Returns
+        -------
+        PlaneResult
+            With the pixels that the page shows.
+        """
+        if result.region is None:
+            return result
+        row0, col0, row1, col1 = result.region
+        return replace(result, mask=self.pixels[row0:row1, col0:col1] == result.object_id)
 
 
 class LabelStore:

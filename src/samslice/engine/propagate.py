@@ -318,9 +318,12 @@ class _Driver:
                 verdict = self._strategy.settle(plane, leg, proposal, mask)
                 if verdict.status == "ended" or index == leg.last:
                     self._finish(leg, index)
-            result = _result(index, proposal, mask, verdict)
+            results.append(_result(index, proposal, mask, verdict))
+        # Where masks may overlap, anchors and then the first of the others lie on top.
+        for result in reversed(results):
             page.put(result.object_id, result.region, result.mask)
-            results.append(result)
+        if not self._options.compete:
+            results = [page.visible(result) for result in results]
         self._store.close(page, {r.object_id for r in results if r.region is not None})
         return results
 
