@@ -146,8 +146,8 @@ def _thumbnails(prediction: Prediction) -> tuple[NDArray[np.bool_], ...]:
     All show the same window, around the best: a candidate that is half the plane would
     make the object a dot in its own picture.
     """
-    masks = prediction.logits > 0
-    best = masks[0] if masks[0].any() else masks.any(axis=0)
+    masks: NDArray[np.bool_] = prediction.logits > 0
+    best: NDArray[np.bool_] = masks[0] if masks[0].any() else np.any(masks, axis=0)
     if not best.any():
         return tuple(np.zeros((1, 1), bool) for _ in masks)
     row0, col0, row1, col1 = bounds(best)
