@@ -134,3 +134,47 @@ def test_it_works_on_the_proxy_that_napari_hands_to_widgets(qtbot, request, open
     assert sam.labels.data[1, 20, 20] == 1
     sam.choose_image(viewer.layers[0])
     assert sam.state.pending == (1,)
+
+
+def test_results_are_not_handed_over_inside_one_another(qtbot, viewer, open_sam, heard):
+    """To show a bar napari serves the event loop, which brings results, which ask for a bar."""
+    depth, deepest = 0, 0
+    planes = np.zeros((300, 64, 64), np.uint8)
+    planes[:] = np.arange(300)[:, None, None] % 250
+    sam = open_sam(planes, viewer=viewer)
+    run = sam.guard
+
+    def guard(call):
+        nonlocal depth, deepest
+        depth, deepest = depth + 1, max(deepest, depth + 1)
+        try:
+            return run(call)
+        finally:
+            depth -= 1
+
+    sam.runner._courier._run = guard
+    qtbot.waitUntil(lambda: not sam.is_busy, timeout=20_000)
+    qtbot.wait(200)
+    assert deepest <= 2  # a bar that is drawn by a timer, and one result inside
+    assert not sam.runner._bars
+    assert heard == []
+
+
+def test_a_drawing_that_has_just_begun_is_given_up_quietly(qtbot, shown_viewer, open_sam):
+    """napari keeps the colours of drawings that are given up, and warns of them later."""
+    sam = open_sam(viewer=shown_viewer)
+    shown_viewer.reset_view()
+    qtbot.wait(50)
+    plane = int(shown_viewer.dims.current_step[0])
+    for column in (5, 30):
+        corners = [(plane, 5, column), (plane, 5, column + 9), (plane, 14, column + 9)]
+        sam.shapes.add(np.array([*corners, (plane, 14, column)]), shape_type="rectangle")
+    drawn = [np.array(corners) for corners in sam.shapes.data]
+    sam.set_tool("polygon")
+    click(qtbot, shown_viewer, 40, 40)
+    assert sam.shapes.nshapes == 3
+    sam.next_object()
+    assert sam.shapes.nshapes == len(sam.shapes.edge_color) == 2
+    np.testing.assert_allclose(sam.shapes.data, drawn)
+    sam.undo()
+    assert sam.shapes.nshapes == len(sam.shapes.edge_color) == 1
