@@ -178,3 +178,43 @@ def test_a_drawing_that_has_just_begun_is_given_up_quietly(qtbot, shown_viewer, 
     np.testing.assert_allclose(sam.shapes.data, drawn)
     sam.undo()
     assert sam.shapes.nshapes == len(sam.shapes.edge_color) == 1
+
+
+def drag(qtbot, viewer, *corners):
+    from qtpy.QtCore import QPoint, Qt
+
+    canvas = canvas_of(viewer)
+    found = [canvas.view.scene.transform.map([col, row, 0, 1]) for row, col in corners]
+    first, *others = (QPoint(round(x / w), round(y / w)) for x, y, _, w in found)
+    qtbot.mouseMove(canvas.native, first)
+    qtbot.mousePress(canvas.native, Qt.MouseButton.LeftButton, pos=first)
+    for at in others:
+        qtbot.mouseMove(canvas.native, at)
+        qtbot.wait(10)
+    qtbot.mouseRelease(canvas.native, Qt.MouseButton.LeftButton, pos=others[-1])
+
+
+@pytest.mark.parametrize("what", ["from outside", "while another is chosen", "beside the planes"])
+def test_a_box_is_read_when_the_mouse_is_let_go(what, qtbot, shown_viewer, open_sam, heard):
+    """What is drawn is left to napari until then, whatever else happens."""
+    sam = open_sam(viewer=shown_viewer)
+    if what == "beside the planes":
+        shown_viewer.add_image(np.zeros((9, 64, 64)), scale=(3, 1, 1))
+        shown_viewer.dims.set_current_step(0, 8)
+    shown_viewer.reset_view()
+    qtbot.wait(50)
+    sam.set_tool("box")
+    if what == "while another is chosen":
+        qtbot.waitUntil(lambda: not sam.is_busy, timeout=10_000)
+        sam.shapes.events.set_data.connect(lambda: sam.set_current(4))
+    drag(qtbot, shown_viewer, (-6 if what == "from outside" else 4, 10), (12, 14), (20, 30))
+    qtbot.wait(50)
+    boxes = [item.box for item in sam.session.state.prompts]
+    if what == "beside the planes":
+        assert boxes == []
+        assert sam.shapes.nshapes == 0
+        assert ["outside" in text for _, text in heard] == [True]
+    else:
+        assert len(boxes) == sam.shapes.nshapes == 1
+        assert np.abs(np.array(boxes[0][2:]) - (20, 30)).max() < 1.5
+        assert heard == []
