@@ -146,12 +146,24 @@ class Person:
 
         native, left = self._canvas.native, Qt.MouseButton.LeftButton
         first, *others = (self._at(*corner) for corner in corners)
-        QTest.mouseMove(native, first)
-        QTest.mousePress(native, left, pos=first)
-        for at in others:
-            QTest.mouseMove(native, at)
-            pump(0.0)
-        QTest.mouseRelease(native, left, pos=others[-1])
+        with self._by_hand():
+            QTest.mouseMove(native, first)
+            QTest.mousePress(native, left, pos=first)
+            for at in others:
+                QTest.mouseMove(native, at)
+                pump(0.0)
+            QTest.mouseRelease(native, left, pos=others[-1])
+
+    @contextmanager
+    def _by_hand(self) -> Iterator[None]:
+        """Say that what the mouse does to labels was asked for."""
+        layer = self.viewer.layers.selection.active
+        if not isinstance(layer, Labels):
+            yield
+            return
+        before = np.array(layer.data)
+        yield
+        self.finished.touch(layer, before != layer.data)
 
     def click(self) -> str:
         """Click somewhere, with a tool for clicks in hand or with what happens to be."""
@@ -162,8 +174,7 @@ class Person:
         if tool:
             self.sam.act(f"tool:{tool}")
         row, col = self.rng.uniform(-3, 66, 2).round(1)
-        layer = self.viewer.layers.selection.active
-        with self._by_hand(layer):
+        with self._by_hand():
             QTest.mouseMove(self._canvas.native, self._at(row, col))
             QTest.mouseClick(self._canvas.native, Qt.MouseButton.LeftButton, pos=self._at(row, col))
         return f"{tool} at {row}, {col}"
@@ -212,19 +223,8 @@ class Person:
         layer.selected_label = objects[self._below(len(objects))]
         layer.brush_size, layer.mode = 1 + self._below(8), mode
         path = self.rng.uniform(0, 63, (3, 2)).round(1)
-        with self._by_hand(layer):
-            self._drag(*(tuple(at) for at in path))
+        self._drag(*(tuple(at) for at in path))
         return f"{mode} {layer.selected_label} along {path.tolist()}"
-
-    @contextmanager
-    def _by_hand(self, layer: Any) -> Iterator[None]:
-        """Say that what the mouse does to labels was asked for."""
-        if not isinstance(layer, Labels):
-            yield
-            return
-        before = np.array(layer.data)
-        yield
-        self.finished.touch(layer, before != layer.data)
 
     # ------------------------------------------------------------------ drawings
 
