@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Labels
 
 from samslice.plugin.keys import ACTIONS
 from samslice.session.state import pending
@@ -368,18 +368,15 @@ class Person:
         image = self.sam.image
         if image is None:
             return "none"
-        what = str(self.rng.choice(["contrast", "data", "scale", "normalization"]))
+        what = str(self.rng.choice(["contrast", "data", "place", "normalization"]))
         if what == "contrast":
             low = self._below(50)
             image.contrast_limits = (low, low + 100)
         elif what == "data":
             image.data = np.roll(image.data, 1, axis=0)
-        elif what == "scale":
-            # Of all: between the planes of one image napari itself trips over a box that is drawn.
-            scale = (1 + self._below(3), 1, 1)
-            for one in (*self._layers(), *self._removed):
-                if isinstance(one, Image):
-                    one.scale = scale
+        elif what == "place":
+            # Not across planes: between two of them napari itself trips over a box that is drawn.
+            image.translate = (0, self._below(4), self._below(4))
         else:
             self.sam.set_normalization(str(self.rng.choice(["auto", "contrast", "percentiles"])))
         return what
