@@ -69,6 +69,8 @@ def logged() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
+# vispy's, of a path whose ends fall together, when it is seen as a volume.
+@pytest.mark.filterwarnings(r"ignore:invalid value encountered:RuntimeWarning:vispy\.visuals\.tube")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_that_people_do_breaks_the_laws(
     seed: int, make_napari_viewer: Any, discs: Any, logged: list[str], request: Any

@@ -368,7 +368,7 @@ class Drawings(PromptLayer[Drawing]):
     def _replace(self, values: list[Drawing]) -> None:
         layer: Any = self.layer
         if is_ours(layer) or len(layer.edge_color) != layer.nshapes:
-            layer.data = []  # napari keeps the colours of given-up drawings, and trips on them
+            layer.data = []  # else napari trips on the colours of given-up drawings
         layer.data = [(self._to_layer(d.vertices), d.shape_type) for d in values]
 
     def _paint(self, colors: NDArray[Any], signs: NDArray[np.bool_]) -> None:
