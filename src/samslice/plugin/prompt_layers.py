@@ -393,8 +393,7 @@ def _sign(value: Any) -> bool:
 
 
 def _sign_colors(signs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    positive, negative = (_rgba(c) for c in (POSITIVE_COLOR, NEGATIVE_COLOR))
-    return np.where(signs[:, None], positive, negative)
+    return np.where(signs[:, None], _rgba(POSITIVE_COLOR), _rgba(NEGATIVE_COLOR))
 
 
 def _rgba(color: str) -> NDArray[np.float64]:
