@@ -110,3 +110,22 @@ def test_labels_that_cannot_be_written_do_not_fit(viewer_model):
     fixed.flags.writeable = False
     assert not make.fits(lazy, image, Axes(3))
     assert not make.fits(viewer_model.add_labels(fixed), image, Axes(3))
+
+
+@pytest.mark.parametrize("how", ["hidden", "beside the slider's plane"])
+def test_labels_that_napari_does_not_show_are_written_as_they_are(viewer_model, how):
+    """What stands for such a layer's pixels has one of them, of eight bits."""
+    layer = viewer_model.add_labels(np.zeros((4, 20, 30), np.int32))
+    if how == "hidden":
+        layer.visible = False
+        viewer_model.dims.set_current_step(0, 2)
+    else:
+        viewer_model.add_image(np.zeros((9, 20, 30)))
+        viewer_model.dims.set_current_step(0, 8)
+    target = LayerLabels(layer, Axes(3))
+    target.write((2, slice(3, 5), slice(4, 6)), np.full((2, 2), 300))
+    assert layer.data[2, 3:5, 4:6].tolist() == [[300, 300], [300, 300]]
+    assert np.count_nonzero(layer.data) == 4
+    layer.visible = True
+    viewer_model.dims.set_current_step(0, 2)
+    assert layer.get_value((2, 3, 4)) == 300

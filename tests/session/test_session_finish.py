@@ -200,3 +200,31 @@ def test_labels_of_a_target_are_written_through_it(make, volume):
     session.add_point((3, 20, 20))
     assert layer.writes == [((3, slice(16, 25), slice(16, 25)), 81)]
     assert session.labels is layer
+
+
+def test_finished_objects_do_not_regain_what_they_lost_while_they_were_open(session, draw_disc):
+    """The person has seen object 1 without those pixels, and committed that."""
+    click = session.add_point((3, 20, 20))
+    session.commit()
+    session.move_prompt(click, (3, 50, 50))
+    other = session.add_point((3, 20, 24), object_id=2)  # over what was object 1's
+    session.commit(1)
+    np.testing.assert_array_equal(session.labels[3] == 1, draw_disc((50, 50)))
+    session.remove_prompt(other)
+    np.testing.assert_array_equal(session.labels[3] == 1, draw_disc((50, 50)))
+    assert not (session.labels == 2).any()
+    for _ in range(2):
+        session.undo()
+    assert session.pending == {1, 2}
+    np.testing.assert_array_equal(session.labels[3] == 2, draw_disc((20, 24)))
+
+
+def test_a_stroke_over_an_open_object_is_final_when_that_is_finished(session):
+    session.add_point((3, 20, 20), object_id=1)
+    other = session.add_point((3, 40, 40), object_id=2)
+    stroke(session, np.s_[3:4, 20:21, 18:23], 2)
+    session.commit(1)
+    finished = session.labels == 1
+    session.discard(2)
+    assert other not in [item.uid for item in session.state.prompts]
+    np.testing.assert_array_equal(session.labels == 1, finished)

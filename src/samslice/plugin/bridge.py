@@ -140,8 +140,15 @@ class LayerBridge:
             self._guard(self.take)
 
     def _on_features(self, event: Any = None) -> None:
-        if not self._quiet:
+        if not self._quiet and not self._is_dragging:
             self._guard(self.take)
+
+    @property
+    def _is_dragging(self) -> bool:
+        """Whether a drawing follows the mouse: what napari draws must stay until it is let go."""
+        shapes: Any = self.shapes
+        by_clicks = ("add_polygon", "add_polyline")
+        return shapes is not None and shapes._is_creating and str(shapes.mode) not in by_clicks
 
     def take(self) -> None:
         """Tell the session what is different in the layers."""
@@ -150,7 +157,7 @@ class LayerBridge:
             for part in (self._clicks, self._drawings):
                 if part is not None:
                     refused += part.take()
-        self.show()
+        self._show()
         for refusal in refused[:1]:
             self._tell(refusal)
 
@@ -173,6 +180,10 @@ class LayerBridge:
 
     def show(self) -> None:
         """Make the layers show the session's prompts and current object."""
+        if not self._is_dragging:  # else the end of the drawing makes them
+            self._show()
+
+    def _show(self) -> None:
         with self._hush():
             for part in (self._clicks, self._drawings):
                 if part is not None:

@@ -61,13 +61,25 @@ class LayerLabels:
         if not changed.any():
             return
         indices = _coordinates(self._axes.insert(index), self._layer.data.shape, changed)
+        new = np.asarray(values, self.dtype)[changed]
+        if not self._is_shown():
+            self._layer.data[indices] = new  # napari draws it when it shows the layer again
+            return
         self._writing, self._told = True, False
         try:
-            self._layer.data_setitem(indices, np.asarray(values, self.dtype)[changed])
+            self._layer.data_setitem(indices, new)
         finally:
             self._writing = False
         if not self._told:  # napari holds it back until the stroke that is being drawn ends
             self._staged.append(indices)
+
+    def _is_shown(self) -> bool:
+        """Whether napari holds the pixels that it shows of the layer.
+
+        A layer that is hidden or lies beside the slider's plane has a placeholder of one
+        pixel of a smaller dtype. `data_setitem` would cast labels to it, and fail on it.
+        """
+        return bool(self._layer.visible) and not self._layer._slice.empty
 
     def stroke(self, atoms: list[Any]) -> Patch | None:
         """Say what the user has changed, from what a `paint` event carries.

@@ -367,6 +367,8 @@ class Drawings(PromptLayer[Drawing]):
 
     def _replace(self, values: list[Drawing]) -> None:
         layer: Any = self.layer
+        if is_ours(layer) or len(layer.edge_color) != layer.nshapes:
+            layer.data = []  # else napari trips on the colours of given-up drawings
         layer.data = [(self._to_layer(d.vertices), d.shape_type) for d in values]
 
     def _paint(self, colors: NDArray[Any], signs: NDArray[np.bool_]) -> None:
@@ -391,8 +393,7 @@ def _sign(value: Any) -> bool:
 
 
 def _sign_colors(signs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    positive, negative = (_rgba(c) for c in (POSITIVE_COLOR, NEGATIVE_COLOR))
-    return np.where(signs[:, None], positive, negative)
+    return np.where(signs[:, None], _rgba(POSITIVE_COLOR), _rgba(NEGATIVE_COLOR))
 
 
 def _rgba(color: str) -> NDArray[np.float64]:

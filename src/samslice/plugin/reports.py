@@ -17,11 +17,12 @@ from samslice.plugin.values import (
     SourceView,
     StateView,
     TableRow,
+    number_text,
     seconds_text,
 )
 from samslice.plugin.viewstate import spatial_shape
 from samslice.plugin.workplace import Workplace
-from samslice.session.state import Key, anchors, items_of, items_on
+from samslice.session.state import Key, anchors, bounds, items_of, items_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from samslice.session.state import Place
 
 _THUMBNAIL = 64
+_MARGIN = 0.5  # of the best candidate's longer side, around it in all small pictures
 _PICTURE = 256
 
 
@@ -139,15 +141,20 @@ def candidates_view(session: Session | None) -> CandidatesView:
 
 
 def _thumbnails(prediction: Prediction) -> tuple[NDArray[np.bool_], ...]:
-    """Small masks, from the low-resolution logits: the large ones take too long here."""
-    masks = prediction.logits > 0
-    rows, cols = (np.flatnonzero(masks.any(axis=axes)) for axes in ((0, 2), (0, 1)))
-    if not len(rows):
+    """Small masks, from the low-resolution logits: the large ones take too long here.
+
+    All show the same window, around the best: a candidate that is half the plane would
+    make the object a dot in its own picture.
+    """
+    masks: NDArray[np.bool_] = prediction.logits > 0
+    best: NDArray[np.bool_] = masks[0] if masks[0].any() else np.any(masks, axis=0)
+    if not best.any():
         return tuple(np.zeros((1, 1), bool) for _ in masks)
-    row0, row1 = max(rows[0] - 2, 0), rows[-1] + 3
-    col0, col1 = max(cols[0] - 2, 0), cols[-1] + 3
-    step = max(1, -(-int(max(row1 - row0, col1 - col0)) // _THUMBNAIL))
-    return tuple(np.array(m[row0:row1:step, col0:col1:step]) for m in masks)
+    row0, col0, row1, col1 = bounds(best)
+    margin = max(2, round(max(row1 - row0, col1 - col0) * _MARGIN))
+    window = np.s_[max(row0 - margin, 0) : row1 + margin, max(col0 - margin, 0) : col1 + margin]
+    step = max(1, -(-max(masks[0][window].shape) // _THUMBNAIL))
+    return tuple(np.array(m[window][::step, ::step]) for m in masks)
 
 
 def table_rows(session: Session | None) -> tuple[TableRow, ...]:
@@ -324,5 +331,6 @@ def make_picture(scene: Scene, place: Place) -> Generator[PictureView, None, Non
     step = max(1, -(-max(pixels.shape[:2]) // _PICTURE))
     picture = policy.apply(np.ascontiguousarray(pixels[::step, ::step]))
     limits = zip(policy.low, policy.high, strict=True)
-    text = "as it is" if policy.as_is else ", ".join(f"{a:.4g} to {b:.4g}" for a, b in limits)
+    spans = (f"{number_text(low)} to {number_text(high)}" for low, high in limits)
+    text = "as it is" if policy.as_is else ", ".join(spans)
     yield PictureView(place.plane, picture, f"Plane {place.plane}: {text}.")

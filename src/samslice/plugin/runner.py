@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from samslice.plugin.values import ProgressView
 
 _CLOSE_SECONDS = 0.8
+_PROGRESS_MS = 50
 _NICE = 10  # the window is drawn before the model gets a core
 
 Call = Callable[[], object]
@@ -40,7 +41,7 @@ class Runner:
         self._bars: dict[str, Any] = {}
         self._workers: list[Worker] = []
         self._courier: Courier | None = None
-        self._closed = False
+        self._closed = self._drawing = False
         if has_gui:
             from samslice.plugin.courier import Courier
 
@@ -107,7 +108,7 @@ class Runner:
             self._guard(lambda key=key: self._run_waiting(key))  # type: ignore[misc]
 
     def show_progress(self, view: ProgressView, title: str) -> None:
-        """Show how far a job is in napari's activity dock.
+        """Show how far a job is in napari's activity dock, a little later.
 
         Parameters
         ----------
@@ -116,20 +117,37 @@ class Runner:
         title : str
             What it is.
         """
-        if not self.has_gui or self._closed:
-            return
+        if self.has_gui:
+            key = f"progress {view.kind}"
+            self.soon(key, lambda: self._draw_progress(view, title), _PROGRESS_MS)
+
+    def _draw_progress(self, view: ProgressView, title: str) -> None:
+        """Draw a bar, never inside a hand-over of results.
+
+        To show a new bar napari serves the event loop, which may hand over further results,
+        and those ask for a bar again.
+        """
         from napari.utils import progress
 
-        bar = self._bars.get(view.kind)
-        if not view.active:
-            if bar is not None:
-                self._bars.pop(view.kind).close()
+        if self._drawing:
+            self.show_progress(view, title)
             return
-        if bar is not None and bar.total != (view.total or None):
+        bar = self._bars.get(view.kind)
+        if bar is not None and (not view.active or bar.total != (view.total or None)):
             self._bars.pop(view.kind).close()
             bar = None
+        if not view.active:
+            return
         if bar is None:
-            bar = self._bars[view.kind] = progress(total=view.total or None, desc=title)
+            self._drawing = True
+            try:
+                bar = progress(total=view.total or None, desc=title)
+            finally:
+                self._drawing = False
+            if self._closed:  # meanwhile
+                bar.close()
+                return
+            self._bars[view.kind] = bar
         if view.done > bar.n:
             bar.update(view.done - bar.n)
 

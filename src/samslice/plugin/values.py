@@ -177,7 +177,7 @@ class CandidatesView:
     chosen : int
         Which is shown.
     thumbnails : tuple of ndarray of shape (rows, columns), bool
-        The masks around the largest of them, at most 64 pixels long.
+        The masks, all in the same window around the best, at most 64 pixels long.
     """
 
     object_id: int = 0
@@ -305,3 +305,19 @@ def seconds_text(seconds: float | None) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def number_text(value: float) -> str:
+    """Say a grey level as people do: counts in full, powers of ten only where they must be.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+
+    Returns
+    -------
+    str
+        Such as ``"0.25"`` or ``"31770"``.
+    """
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"

@@ -227,7 +227,10 @@ class Painter:
                 self.records[key] = pair[which]  # type: ignore[index]
 
     def settle(self, object_ids: Collection[int]) -> Changes:
-        """Forget what finished objects covered: their pixels are theirs now.
+        """Let finished objects keep what they have, and nothing else.
+
+        Nobody gives back to them later what they lost while they were open: what they
+        covered is forgotten, and so is what pending objects cover of them.
 
         Parameters
         ----------
@@ -239,11 +242,11 @@ class Painter:
         dict
             The change of the records.
         """
-        changes: Changes = {
-            key: (record, None)
-            for key, record in self.records.items()
-            if key.object_id in object_ids
-        }
+        changes: Changes = {}
+        for key, record in self.records.items():
+            after = None if key.object_id in object_ids else record.forgetting(object_ids)
+            if after is not record:
+                changes[key] = (record, after)
         self.replace(changes, which=1)
         return changes
 

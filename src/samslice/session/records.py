@@ -57,6 +57,25 @@ class Record:
         kept = ~lost
         return Record(self.pixels[kept], self.present[kept], self.covered[kept], self.shown)
 
+    def forgetting(self, object_ids: Collection[int]) -> Record:
+        """Leave out which pixels were those of some objects.
+
+        Parameters
+        ----------
+        object_ids : collection of int
+            The objects.
+
+        Returns
+        -------
+        Record
+            What is given back there is background; the same record if there are none.
+        """
+        theirs = among(self.covered, object_ids) & self.present
+        if not theirs.any():
+            return self
+        covered = np.where(theirs, 0, self.covered).astype(self.covered.dtype)
+        return Record(self.pixels, self.present, covered, self.shown)
+
     def region(self, cols: int) -> Region | None:
         """Say where its pixels lie.
 

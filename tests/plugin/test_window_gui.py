@@ -1,0 +1,109 @@
+"""The widget and napari's window: docks by name, and what is told when things close."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari comes with the napari extra")
+pytest.importorskip("qtpy", reason="qtpy comes with the napari extra")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytestqt.qtbot import QtBot
+
+    from samslice.plugin.controller import SamController
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def viewer(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue("make_napari_viewer")()
+
+
+@pytest.fixture
+def dock(viewer: Any, discs: Any, request: pytest.FixtureRequest) -> Callable[[str], SamController]:
+    """Dock a widget on a new image, as a script does."""
+    import samslice.plugin
+    from samslice.engine.cache import EmbeddingCache
+
+    def dock_it(name: str) -> SamController:
+        image = viewer.add_image(np.zeros((3, 64, 64), np.uint8), name=name)
+        sam = samslice.plugin.open_in(viewer, image, model=discs, cache=EmbeddingCache())
+        request.addfinalizer(sam.close)
+        assert sam.wait(20)
+        return sam
+
+    return dock_it
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What napari is asked to show its user."""
+    from napari.utils import notifications
+
+    told: list[str] = []
+    for level in ("info", "warning", "error"):
+        monkeypatch.setattr(notifications, f"show_{level}", told.append)
+    return told
+
+
+def test_each_widget_of_a_viewer_can_be_found_by_its_name(
+    viewer: Any, dock: Callable[[str], SamController]
+) -> None:
+    first, second, third = (dock(name) for name in ("one", "two", "three"))
+    docked = viewer.window.dock_widgets
+    assert {name for name in docked if name.startswith("samslice")} == {
+        "samslice",
+        "samslice 2",
+        "samslice 3",
+    }
+    for name, sam in (("samslice", first), ("samslice 2", second), ("samslice 3", third)):
+        assert docked[name].controller is sam
+
+
+def test_closing_the_viewer_tells_of_no_layer_that_is_gone(
+    qtbot: QtBot, viewer: Any, dock: Callable[[str], SamController], notes: list[str]
+) -> None:
+    """Nobody has removed anything: the work has simply ended."""
+    controllers = [dock("one"), dock("two")]
+    for sam in controllers:
+        sam.points.add([1, 20, 20])
+        assert sam.wait(20)
+    notes.clear()
+    viewer.close()
+    qtbot.wait(100)
+    assert notes == []
+    assert all(sam.is_closed for sam in controllers)
+
+
+def test_emptying_the_layer_list_tells_of_the_image_alone(
+    qtbot: QtBot, viewer: Any, dock: Callable[[str], SamController], notes: list[str]
+) -> None:
+    dock("one")
+    notes.clear()
+    viewer.layers.clear()
+    qtbot.wait(100)
+    assert notes == ["The image 'one' was removed; choose another."]
+
+
+@pytest.mark.parametrize("kind", ["points", "shapes", "labels"])
+def test_removing_one_layer_by_hand_tells_what_it_means(
+    kind: str,
+    qtbot: QtBot,
+    viewer: Any,
+    dock: Callable[[str], SamController],
+    notes: list[str],
+) -> None:
+    sam = dock("one")
+    layer = getattr(sam, kind)
+    notes.clear()
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: bool(notes), timeout=5000)
+    assert len(notes) == 1
+    assert f"{layer.name!r} was removed" in notes[0]
+    assert sam.image in viewer.layers
