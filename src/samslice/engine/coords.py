@@ -120,14 +120,20 @@ class Frame:
         return self.points_to_input(corners).reshape(4)
 
     def mask_to_logits(
-        self, mask: NDArray[np.bool_], strength: float = 10.0
+        self,
+        mask: NDArray[np.bool_],
+        region: tuple[int, int, int, int] | None = None,
+        strength: float = 10.0,
     ) -> NDArray[np.float32]:
         """Turn a binary mask into logits that the prompt encoder takes.
 
         Parameters
         ----------
         mask : ndarray of shape (rows, columns), bool
-            Mask on the plane.
+            Mask on the plane, or inside `region`.
+        region : tuple of int, optional
+            (row0, col0, row1, col1), half-open: the part of the plane that the
+            mask covers; nothing is outside it.
         strength : float, optional
             Logit inside the mask; its negative stands outside and in the
             padding.
@@ -139,10 +145,18 @@ class Frame:
         """
         used = self._used_mask_pixels()
         coverage = np.zeros((self.mask_size, self.mask_size), np.float32)
-        along = [_coverage(n, u, m) for n, u, m in zip(mask.shape, *used, strict=True)]
-        small = along[0] @ mask.astype(np.float32) @ along[1].T
+        along = [_coverage(n, u, m) for n, u, m in zip(self.shape, *used, strict=True)]
+        row0, col0, row1, col1 = region or (0, 0, *self.shape)
+        rows, cols = along[0][:, row0:row1], along[1][:, col0:col1]
+        small = rows @ mask.astype(np.float32) @ cols.T
         coverage[: small.shape[0], : small.shape[1]] = small
         return (2 * coverage - 1) * np.float32(strength)
+
+    @property
+    def pixels_per_logit(self) -> float:
+        """Pixels of the plane that one low-resolution logit stands for."""
+        rows, cols = self._used_mask_pixels()[0]
+        return self.shape[0] * self.shape[1] / (rows * cols)
 
     def _used_mask_pixels(self) -> tuple[tuple[float, float], tuple[int, int]]:
         ratio = self.mask_size / self.image_size

@@ -114,12 +114,13 @@ class PropagateOptions:
     )
     spacing: tuple[float, float, float] = option(
         (1.0, 1.0, 1.0),
-        "Size of a voxel along plane, row and column, in any one unit; recorded with the result.",
+        "Size of a voxel along plane, row and column, in any one unit: the farther apart planes "
+        "are, the more an object may change from one to the next.",
         low=1e-9,
         length=3,
     )
     min_overlap: float = option(
-        0.6,
+        0.45,
         "An object ends where its mask overlaps the previous plane's by less than this IoU.",
         low=0.0,
         high=1.0,
@@ -127,6 +128,13 @@ class PropagateOptions:
     min_score: float = option(
         0.7,
         "An object ends where the model's predicted IoU falls below this.",
+        low=0.0,
+        high=1.0,
+    )
+    min_presence: float = option(
+        0.65,
+        "An object ends where the model confirms it by less than this share of what it did next "
+        "to the anchor; more is asked of an object whose area has changed.",
         low=0.0,
         high=1.0,
     )
@@ -143,7 +151,7 @@ class PropagateOptions:
         low=1.0,
     )
     min_contrast: float = option(
-        0.25,
+        0.1,
         "An object that stood out from its surroundings on its anchor ends where it does so by "
         "less than this share; 0 turns this off.",
         low=0.0,

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from samslice.engine.compete import compete
+from samslice.engine.flow_strategy import FlowStrategy
 from samslice.engine.label_store import LabelStore, labels_dtype
-from samslice.engine.memory_prompt import MemoryPromptStrategy
 from samslice.engine.normalize import fit_stack
 from samslice.engine.options import PropagateOptions
 from samslice.engine.progress import Cancel, NullProgress, Progress
@@ -215,7 +215,7 @@ def _start(
     if strategy is None:
         if normalization is None:
             normalization = fit_stack(volume)
-        strategy = MemoryPromptStrategy(predictor, options, normalization)
+        strategy = FlowStrategy(predictor, options, normalization)
     return _Driver(volume, schedule, store, strategy, options, fresh=fresh)
 
 

@@ -1,0 +1,307 @@
+"""The default strategy: objects move with the picture, and the model corrects them.
+
+An object's last mask is carried to the next plane by the flow between the two
+pictures. The moved mask prompts the model twice, by its box alone and by its
+box and itself; of each three candidates the one that agrees best with it is
+taken. What the moved mask says of a pixel and what the model says of it are
+added, and objects compete by the sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from samslice.engine.evidence import Contrast, contrast, resample
+from samslice.engine.flow import estimate_flow, shrink
+from samslice.engine.regions import keep_components, region_iou, tighten
+from samslice.engine.schedule import BACKWARD
+from samslice.engine.strategy import Plane, Proposal, Verdict
+from samslice.engine.track import Anchored, Track
+from samslice.engine.types import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from samslice.engine.flow import Flow
+    from samslice.engine.normalize import Normalization
+    from samslice.engine.options import PropagateOptions
+    from samslice.engine.predictor import Predictor
+    from samslice.engine.schedule import Leg
+    from samslice.engine.types import Embedding, Prediction, Region, Seed
+
+GIVEN_LOGIT = 32.0
+"""Logit of a mask that the user gave: above what the decoder ever says."""
+
+_MODEL_WEIGHT = 0.5  # of the model's logits beside the moved mask
+_MODEL_LIMIT = 10.0  # of the model's logits
+_MOVED_LIMIT = 8.0  # of what the moved mask says
+_MARGIN = 4  # pixels around an object that are looked at, beside twice the expected movement
+_MOST_COVERED = 3  # planes in a row on which others may take most of an object
+_AREA_WEIGHT = 0.1  # what a change of area by a factor of e takes off the presence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moved:
+    """An object carried to the plane at hand, and what the model says of it."""
+
+    region: Region
+    depth: NDArray[np.float64]
+    logits: NDArray[np.float32] | None = None  # the model's, inside the region
+    agreement: float = 0.0
+    predicted_iou: float = 0.0
+
+
+class FlowStrategy:
+    """Objects move with the picture, and the model corrects them.
+
+    How far a rim may be from where the flow has carried it is taken to grow
+    with the distance between planes, measured in pixels: the thicker the
+    section, the more the model decides.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Model and cache.
+    options : PropagateOptions
+        When an object ends, and what is doubtful; its spacing.
+    normalization : Normalization
+        What the encoder sees, one for the whole stack.
+
+    Notes
+    -----
+    Moving a mask by dense optical flow and letting a segmentation network
+    correct it is the idea of MaskTrack [1]_; the candidates and predicted IoU
+    are those of SAM [2]_.
+
+    References
+    ----------
+    .. [1] Perazzi et al., "Learning video object segmentation from static
+       images", CVPR 2017.
+    .. [2] Kirillov et al., "Segment Anything", ICCV 2023.
+    """
+
+    def __init__(
+        self, predictor: Predictor, options: PropagateOptions, normalization: Normalization
+    ) -> None:
+        self._predictor = predictor
+        self._options = options
+        self._normalization = normalization
+        depth, height, width = options.spacing
+        self._sigma = max(1.0, depth / np.sqrt(height * width))
+        self._margin = int(_MARGIN + 2 * self._sigma)
+        self._anchors: dict[tuple[int, int], Track] = {}
+        self._last: dict[Leg, Track] = {}
+        self._moved: dict[Leg, _Moved] = {}
+        self._picture: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        self._shape = (0, 0)
+
+    # ------------------------------------------------------------------ where objects may be
+
+    def propose(self, plane: Plane, anchors: Sequence[Seed], legs: Sequence[Leg]) -> list[Proposal]:
+        """Look for objects on a plane; see `Strategy.propose`."""
+        embedding = self._predictor.encode(plane.pixels, normalization=self._normalization)
+        self._shape = embedding.shape
+        self._picture = shrink(self._normalization.apply(plane.pixels))
+        proposals = self._show_anchors(embedding, anchors)
+        self._moved = self._move(legs)
+        self._ask(embedding)
+        for leg in legs:
+            track, moved = self._recall(leg), self._moved.get(leg)
+            if track is None or moved is None or moved.logits is None:
+                proposals.append(Proposal.nothing(leg.object_id))
+                continue
+            said = np.clip(moved.logits, -_MODEL_LIMIT, _MODEL_LIMIT)
+            carried = np.clip(moved.depth / self._sigma, -_MOVED_LIMIT, _MOVED_LIMIT)
+            logits = (carried + _MODEL_WEIGHT * moved.agreement * said).astype(np.float32)
+            found = Proposal(leg.object_id, moved.region, logits, moved.predicted_iou)
+            which = self._options.components
+            proposals.append(keep_components(found, track.region, track.mask, which))
+        return proposals
+
+    def _show_anchors(self, embedding: Embedding, anchors: Sequence[Seed]) -> list[Proposal]:
+        prompts = [s.prompt if s.prompt is not None else Prompt(mask=s.mask) for s in anchors]
+        predictions = self._predictor.predict_many(embedding, prompts)
+        proposals = []
+        for seed, prediction in zip(anchors, predictions, strict=True):
+            if seed.mask is None:
+                proposals.append(_propose(seed.object_id, prediction))
+                continue
+            region, inside = tighten((0, 0, *seed.mask.shape), seed.mask)
+            logits = np.where(inside, GIVEN_LOGIT, -GIVEN_LOGIT).astype(np.float32)
+            proposals.append(Proposal(seed.object_id, region, logits, 1.0))
+        return proposals
+
+    def _move(self, legs: Sequence[Leg]) -> dict[Leg, _Moved]:
+        flows: dict[int, Flow] = {}
+        moved = {}
+        for leg in legs:
+            track = self._recall(leg)
+            if track is None:  # competition left nothing of its anchor
+                continue
+            if track.plane not in flows:
+                flows[track.plane] = estimate_flow(track.picture, self._picture, self._shape)
+            region, depth = track.move(flows[track.plane], self._shape, self._margin)
+            if (depth > 0).any():
+                moved[leg] = _Moved(region, depth)
+        return moved
+
+    def _ask(self, embedding: Embedding) -> None:
+        """Let the model look where objects have moved to."""
+        prompts = []
+        for moved in self._moved.values():
+            region, inside = tighten(moved.region, moved.depth > 0)
+            row0, col0, row1, col1 = map(float, region)
+            logits = embedding.frame.mask_to_logits(inside, region)
+            prompts.append(Prompt(box=(row0, col0, row1, col1)))
+            prompts.append(Prompt(box=(row0, col0, row1, col1), logits=logits))
+        answers = self._predictor.predict_many(embedding, prompts, multimask=True)
+        for number, (leg, moved) in enumerate(list(self._moved.items())):
+            picks = [_pick(moved, answer) for answer in answers[2 * number : 2 * number + 2]]
+            agreement, predicted_iou = np.mean([pick[:2] for pick in picks], axis=0)
+            logits = np.mean([pick[2] for pick in picks], axis=0)
+            self._moved[leg] = _Moved(
+                moved.region, moved.depth, logits, float(agreement), float(predicted_iou)
+            )
+
+    # ------------------------------------------------------------------ what becomes of them
+
+    def settle_anchor(self, plane: Plane, proposal: Proposal, mask: NDArray[np.bool_]) -> Verdict:
+        """Remember an anchor; see `Strategy.settle_anchor`."""
+        area = int(np.count_nonzero(mask))
+        if area and proposal.region is not None:
+            clear = self._contrast(plane, proposal.region, mask)
+            anchored = Anchored(area, clear if clear is not None and clear.is_clear else None)
+            region, inside = tighten(proposal.region, mask)
+            track = Track(plane.index, self._picture, region, inside, anchored)
+            self._anchors[proposal.object_id, plane.index] = track
+        score = float(np.clip(proposal.predicted_iou, 0, 1))
+        reason = "" if area else "the prompt gave no mask, or its pixels belong to other objects"
+        return Verdict("anchor" if area else "ended", reason, score, float("nan"))
+
+    def settle(
+        self, plane: Plane, leg: Leg, proposal: Proposal, mask: NDArray[np.bool_]
+    ) -> Verdict:
+        """Judge an object and remember it; see `Strategy.settle`."""
+        track = self._recall(leg)
+        if track is None or proposal.region is None:
+            return Verdict("ended", "nothing found", 0.0, 0.0)
+        claim = proposal.logits > 0
+        claimed, left = int(np.count_nonzero(claim)), int(np.count_nonzero(mask))
+        if claimed < self._options.min_area:
+            return Verdict("ended", "nothing found", 0.0, 0.0)
+        covered = left < 0.5 * claimed
+        if covered and (track.covered < _MOST_COVERED or leg.closed):
+            # Others lie over it here; further on they may not.
+            self._remember(plane, leg, track, proposal.region, claim, covered=True)
+            return Verdict("doubtful", "mostly taken by a neighbour", 0.0, 0.0)
+        if left < self._options.min_area:
+            return Verdict("ended", "lost to a neighbour", 0.0, 0.0)
+        overlap = region_iou(proposal.region, mask, track.region, track.mask)
+        score = self._confirmation(leg, proposal)
+        reason = self._stop_reason(plane, leg, track, proposal, mask, overlap)
+        if reason and not leg.closed:
+            return Verdict("ended", reason, score, overlap)
+        self._remember(plane, leg, track, proposal.region, mask, covered=False)
+        if reason or score < self._options.doubtful_score:
+            return Verdict("doubtful", reason or "low confidence", score, overlap)
+        return Verdict("ok", "", score, overlap)
+
+    def _confirmation(self, leg: Leg, proposal: Proposal) -> float:
+        """How well the model confirms the moved object, 0 to 1."""
+        moved = self._moved.get(leg)
+        agreement = 1.0 if moved is None else moved.agreement
+        return float(np.clip(agreement * proposal.predicted_iou, 0, 1))
+
+    def _stop_reason(
+        self,
+        plane: Plane,
+        leg: Leg,
+        track: Track,
+        proposal: Proposal,
+        mask: NDArray[np.bool_],
+        overlap: float,
+    ) -> str:
+        options, area = self._options, int(np.count_nonzero(mask))
+        if proposal.predicted_iou < options.min_score:
+            return "low predicted IoU"
+        if area > track.area * options.max_growth:
+            return "grew too fast"
+        if overlap < options.min_overlap:
+            return "low overlap with the previous plane"
+        now = self._confirmation(leg, proposal)
+        usual = float(np.mean(track.confirmed(now)))
+        changed = abs(np.log(area / track.anchored.area))
+        if now < usual * (options.min_presence + _AREA_WEIGHT * changed):
+            return "no longer looks as it did near its anchor"
+        clear = track.anchored.contrast
+        if clear is not None and proposal.region is not None:
+            stands_out = self._contrast(plane, proposal.region, mask)
+            if stands_out is not None and stands_out.share_of(clear) < options.min_contrast:
+                return "no longer stands out from its surroundings"
+        return ""
+
+    def _contrast(self, plane: Plane, region: Region, mask: NDArray[np.bool_]) -> Contrast | None:
+        # Of an image pyramid the model sees a coarser level than the masks are written at.
+        return contrast(plane.pixels, *resample(region, mask, self._shape, plane.shape))
+
+    # ------------------------------------------------------------------ memory
+
+    def _remember(
+        self,
+        plane: Plane,
+        leg: Leg,
+        track: Track,
+        region: Region,
+        mask: NDArray[np.bool_],
+        *,
+        covered: bool,
+    ) -> None:
+        moved = self._moved.get(leg)
+        near = track.near
+        if moved is not None and not covered:
+            near = track.confirmed(moved.agreement * moved.predicted_iou)
+        self._last[leg] = Track(
+            plane.index,
+            self._picture,
+            *tighten(region, mask),
+            track.anchored,
+            steps=track.steps + 1,
+            near=near,
+            covered=track.covered + 1 if covered else 0,
+        )
+
+    def forget(self, leg: Leg) -> None:
+        """Drop a leg's memory, and the anchor's after its last leg; see `Strategy.forget`."""
+        self._last.pop(leg, None)
+        if self._options.direction != "both" or leg.direction == BACKWARD:
+            self._anchors.pop((leg.object_id, leg.anchor), None)
+
+    def _recall(self, leg: Leg) -> Track | None:
+        return self._last.get(leg) or self._anchors.get((leg.object_id, leg.anchor))
+
+
+def _propose(object_id: int, prediction: Prediction) -> Proposal:
+    logits, score = prediction.logits[0], float(prediction.scores[0])
+    region = prediction.frame.logits_region(logits)
+    if region is None:
+        return Proposal.nothing(object_id, score)
+    return Proposal(object_id, region, prediction.frame.upsample(logits, region), score)
+
+
+def _pick(moved: _Moved, answer: Prediction) -> tuple[float, float, NDArray[np.float32]]:
+    """Choose the candidate that agrees best with the moved object: IoU, score, logits."""
+    inside = moved.depth > 0
+    area = np.count_nonzero(inside)
+    options = []
+    for low, score in zip(answer.logits, answer.scores, strict=True):
+        logits = answer.frame.upsample(low, moved.region)
+        both = np.count_nonzero(inside & (logits > 0))
+        # The candidate may reach beyond the region, so its area is counted before upsampling.
+        either = np.count_nonzero(low > 0) * answer.frame.pixels_per_logit + area - both
+        options.append((float(both / max(either, 1.0)), float(score), logits))
+    return max(options, key=lambda option: option[0] * option[1])
