@@ -154,6 +154,7 @@ def _interrupt_on(monkeypatch, plane):
     monkeypatch.setattr(Volume, "__getitem__", press)
 
 
+@pytest.mark.usefixtures("usual_interrupt")
 def test_ctrl_c_keeps_what_was_done_under_another_name(propagate, folder, monkeypatch, capsys):
     assert propagate("-o", "labels.tif", "--table", "qa.csv") == 0
     complete, table = (folder / "labels.tif").read_bytes(), (folder / "qa.csv").read_bytes()
@@ -172,6 +173,7 @@ def test_ctrl_c_keeps_what_was_done_under_another_name(propagate, folder, monkey
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("usual_interrupt")
 def test_a_second_ctrl_c_gives_up_at_once():
     cancel = Cancel()
     with pytest.raises(KeyboardInterrupt), stop_on_interrupt(cancel):
@@ -181,6 +183,7 @@ def test_a_second_ctrl_c_gives_up_at_once():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("usual_interrupt")
 def test_beside_the_main_thread_signals_are_left_alone():
     seen = []
 
@@ -192,6 +195,17 @@ def test_beside_the_main_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+@pytest.mark.usefixtures("usual_interrupt")
+def test_an_ignored_ctrl_c_stays_ignored():
+    """What runs under nohup or in a script's background is not stopped by the terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cancel = Cancel()
+    with stop_on_interrupt(cancel):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not cancel.is_set
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_partial_results_never_take_a_name_that_is_taken(tmp_path):

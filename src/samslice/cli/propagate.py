@@ -143,10 +143,14 @@ def stop_on_interrupt(cancel: Cancel) -> Iterator[None]:
     Yields
     ------
     None
-        Afterwards Ctrl-C does again what it did before.
+        Afterwards Ctrl-C does again what it did before. Where it was ignored
+        (nohup, a script's ``&``) or is not Python's to handle, it stays so.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python delivers signals to the main thread alone
+    before = signal.getsignal(signal.SIGINT)
+    # Python delivers signals to the main thread alone.
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or before is None or before is signal.SIG_IGN:
+        yield
         return
 
     def ask(*_: object) -> None:
@@ -154,7 +158,7 @@ def stop_on_interrupt(cancel: Cancel) -> Iterator[None]:
         cancel.set()
         note("stopping after this plane; press Ctrl-C again to give up at once.")
 
-    before = signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, ask)
     try:
         yield
     finally:
