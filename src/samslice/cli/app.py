@@ -15,7 +15,7 @@ from samslice.cli.messages import messages, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 _EXAMPLES = """\
 examples:
