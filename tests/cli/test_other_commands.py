@@ -16,11 +16,21 @@ def own_folder(tmp_path, monkeypatch):
 
 
 def test_list_has_a_row_for_each_checkpoint_and_says_which_are_here(own_folder, capsys):
-    (own_folder / REGISTRY["vit_b"].filename).write_bytes(b"anything")
+    # Of micro-sam's files no size is published, so only their hash could tell them apart.
+    (own_folder / REGISTRY["vit_b_lm"].filename).write_bytes(b"anything")
     assert main(["weights", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     states = {line.split()[0]: "here" in line.split() for line in lines}
-    assert states == {name: name == "vit_b" for name in REGISTRY}
+    assert states == {name: name == "vit_b_lm" for name in REGISTRY}
+
+
+def test_list_and_info_do_not_take_a_file_that_was_cut_short_for_the_checkpoint(own_folder, capsys):
+    (own_folder / REGISTRY["vit_b"].filename).write_bytes(b"a small part")
+    assert main(["weights", "list"]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("vit_b "))
+    assert "unusable" in line.split()
+    assert main(["info"]) == 0
+    assert "12 bytes instead of 375042383" in capsys.readouterr().out
 
 
 def test_list_names_what_to_cite_on_request(capsys):
