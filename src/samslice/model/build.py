@@ -214,7 +214,7 @@ def infer_config(state_dict: Mapping[str, Tensor]) -> SamConfig:
             f"the state dict has no {error.args[0]}, so its architecture cannot be told. "
             "Use an unmodified checkpoint."
         ) from error
-    except (IndexError, ValueError, ZeroDivisionError) as error:
+    except (IndexError, TypeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(
@@ -225,6 +225,8 @@ def infer_config(state_dict: Mapping[str, Tensor]) -> SamConfig:
 
 def _read(path: Path) -> Any:
     """What the file holds, without running any code from it."""
+    with path.open("rb"):
+        pass  # a file that is not there, or not ours to read, stays an OSError
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -233,12 +235,21 @@ def _read(path: Path) -> Any:
             "unpickling anything else could run code. Fetch the file again, or give another "
             "checkpoint."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:
+        # From damaged bytes torch.load raises whatever they lead it into: IndexError,
+        # struct.error, AssertionError, even OSError.
         raise CheckpointError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read: {reason} "
-            "It is truncated or not a PyTorch file; fetch it again."
+            f"{path} ({path.stat().st_size} bytes) cannot be read: {_reason(error)}. "
+            "It is truncated, damaged or not a PyTorch file; fetch it again."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what went wrong in one clause, with the error's type where torch did not word it."""
+    line = (str(error).splitlines() or [""])[0].partition(". ")[0].strip(" .")
+    if isinstance(error, (RuntimeError, EOFError)) and line:
+        return line
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Sam:
