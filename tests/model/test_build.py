@@ -273,8 +273,20 @@ def test_unknown_stem() -> None:
         infer_config(state)
 
 
+@pytest.mark.parametrize(
+    "key", ["image_encoder.patch_embed.proj.weight", "image_encoder.neck.0.weight"]
+)
+def test_empty_tensor(state: State, save: Callable[[object], Path], key: str) -> None:
+    """A tensor without elements is named before a model is made of nothing."""
+    state[key] = state[key][..., :0]
+    with pytest.raises(CheckpointError, match=rf"{re.escape(key)} has no elements"):
+        load_checkpoint(save(state))
+
+
 def test_shapes_that_fit_nothing(state: State) -> None:
     """Shapes that the inference cannot read at all are a checkpoint's error, not a crash."""
-    state["image_encoder.pos_embed"] = torch.zeros(4)
+    for key in ("image_encoder.pos_embed", "image_encoder.blocks.0.mlp.lin1.weight"):
+        with pytest.raises(CheckpointError, match="fit no known architecture"):
+            infer_config({**state, key: torch.tensor(4.0)})
     with pytest.raises(CheckpointError, match="fit no known architecture"):
-        infer_config(state)
+        infer_config({**state, "image_encoder.pos_embed": torch.zeros(4)})

@@ -205,8 +205,12 @@ def infer_config(state_dict: Mapping[str, Tensor]) -> SamConfig:
     Raises
     ------
     CheckpointError
-        If the architecture is unknown or the keys that tell it are missing.
+        If the architecture is unknown, the keys that tell it are missing, or
+        a tensor is empty.
     """
+    empty = next((key for key, tensor in state_dict.items() if tensor.numel() == 0), None)
+    if empty is not None:
+        raise CheckpointError(f"{empty} has no elements. Use an unmodified checkpoint.")
     try:
         return _infer(state_dict)
     except KeyError as error:
