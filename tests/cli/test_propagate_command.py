@@ -85,6 +85,25 @@ def test_spacing_comes_from_the_file_unless_it_is_given(propagate, monkeypatch):
     assert seen == [(2.0, 0.5, 0.25), (3.0, 1.0, 1.0)]
 
 
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+@pytest.mark.parametrize(
+    ("flags", "spacing", "unit"),
+    [
+        ([], (2000.0, 500.0, 500.0), None),
+        (["--unit", "nm"], (2.0, 0.5, 0.5), "µm"),
+        (["--unit", "um"], (2000.0, 500.0, 500.0), "µm"),
+    ],
+)
+def test_labels_have_the_unit_of_the_spacing_that_was_given_and_none_is_made_up(
+    propagate, name, flags, spacing, unit
+):
+    assert propagate("-o", name, "--spacing", "2000", "500", "500", *flags) == 0
+    labels = read_volume(name)
+    assert labels.spacing == pytest.approx(spacing)
+    assert labels.unit == unit
+    labels.close()
+
+
 def test_the_stack_is_never_read_as_a_whole(propagate, monkeypatch):
     from samslice.io.volume import Volume
 
@@ -116,6 +135,7 @@ def test_a_cache_makes_the_second_run_read_what_the_first_made(propagate, folder
         (["-o", "l.tif", "--prompts", "points.csv"], "points.csv, line 2: column plane is missing"),
         (["-o", "l.tif", "--z", "3"], "has one plane; use samslice segment"),
         (["-o", "l.tif", "--first-plane", "5"], "5"),
+        (["-o", "l.tif", "--unit", "nm"], "--unit is nm without a --spacing"),
         (["-o", "l.tif", "--model", "none.pt"], "none.pt"),
     ],
 )

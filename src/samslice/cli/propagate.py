@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from samslice.io import LabelsFile
 
 _INTERRUPTED = 130
+_UNITS = ("pm", "nm", "µm", "mm", "cm", "m")
 
 _EXAMPLES = """\
 examples:
@@ -79,10 +80,22 @@ def add_parser(commands: Any) -> None:
         PropagateOptions,
         "propagation (the spacing is taken from the file where it tells one)",
     )
+    parser.add_argument(
+        "--unit",
+        type=_micro,
+        choices=_UNITS,
+        help=f"unit of --spacing, kept with the labels: {', '.join(_UNITS)} (default: the labels "
+        "say that it has none)",
+    )
     add_input(parser)
     add_model(parser)
     add_normalization(parser)
     parser.set_defaults(run=run)
+
+
+def _micro(text: str) -> str:
+    """Spell micrometres in the one way in which files do."""
+    return "µm" if text in ("um", "μm") else text  # the second has the Greek letter
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,6 +107,11 @@ def run(args: argparse.Namespace) -> int:
     target = check_output(args.output, overwrite=args.force)
     if args.table is not None:
         check_output(args.table, overwrite=args.force, suffixes=(".csv",))
+    if args.unit is not None and "spacing" not in args:
+        raise ValueError(
+            f"--unit is {args.unit} without a --spacing; allowed is the unit of the --spacing that "
+            "is given with it. Give both, or neither to keep what the file tells."
+        )
     options = PropagateOptions(**given_options(args, PropagateOptions))
     seeds = read_prompts(args.prompts)
     volume = open_volume(args.stack, args)
@@ -111,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         volume.shape[:3],
         dtype,
         spacing=options.spacing if "spacing" in args else volume.spacing,
-        unit=volume.unit if "spacing" not in args else None,
+        unit=args.unit if "spacing" in args else volume.unit,
         axis=volume.axes[0],
         overwrite=args.force,
     ) as labels:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+NO_UNIT = "reference frame"
+"""What OME-TIFF calls the unit of sizes of which only the proportions are known."""
+
 _CHOOSE = {"C": "channel", "T": "time", "Z": "z"}
 
 _MICROMETRES = {
@@ -182,7 +185,7 @@ def to_micrometres(
     unit : str or None
         ``"µm"``, the other unit, or None.
     """
-    names = {axis: (units.get(axis) or "").strip() for axis in scale}
+    names = {axis: (units.get(axis) or "").strip().removesuffix(NO_UNIT) for axis in scale}
     factors = {axis: _MICROMETRES.get(name.lower()) for axis, name in names.items()}
     if scale and all(factor is not None for factor in factors.values()):
         return {axis: size * (factors[axis] or 1.0) for axis, size in scale.items()}, "µm"
