@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tifffile
@@ -86,6 +88,40 @@ def test_all_candidates_are_planes_best_first(segment, capsys):
     scores = [float(row["score"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
     assert [int(row["area"]) for row in rows] == [int((page == 1).sum()) for page in labels]
+
+
+def test_a_score_is_an_iou_from_0_to_1(segment, monkeypatch, capsys):
+    """As in the table of propagate; the model's head itself is not bounded."""
+    from samslice import Predictor
+
+    predict = Predictor.predict_many
+
+    def overshoot(self, *args, **kwargs):
+        found = predict(self, *args, **kwargs)
+        high, low = np.full(3, 1.011, np.float32), np.full(3, -0.2, np.float32)
+        return [
+            dataclasses.replace(p, scores=scores[: len(p.scores)])
+            for p, scores in zip(found, (high, low), strict=True)
+        ]
+
+    monkeypatch.setattr(Predictor, "predict_many", overshoot)
+    assert segment("image.tif", "--points", "points.csv", "-o", "labels.tif") == 0
+    assert [row["score"] for row in _rows(capsys.readouterr().out)] == ["1.000", "0.000"]
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_the_checkpoint_is_looked_for_once(segment, tiny_checkpoint, monkeypatch, quiet):
+    """Finding it hashes it, which takes seconds for the largest."""
+    asked = []
+
+    def resolve(name, *, progress):
+        asked.append(progress)
+        return tiny_checkpoint
+
+    monkeypatch.setattr("samslice.engine.backend.resolve", resolve)
+    monkeypatch.setattr("samslice.weights.resolve", resolve)
+    assert segment("image.tif", "--point", "15,18", "-o", "labels.tif", *quiet) == 0
+    assert asked == [not quiet]
 
 
 def test_the_higher_logit_gets_the_pixel():

@@ -210,12 +210,13 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
     from samslice.engine.backend import load_model
     from samslice.engine.cache import EmbeddingCache
     from samslice.engine.predictor import Predictor
-    from samslice.weights import resolve
 
-    if args.quiet:
-        resolve(args.model, progress=False)  # a download draws a bar otherwise
     model = load_model(
-        args.model, device=args.device, precision=args.precision, threads=args.threads
+        args.model,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        progress=not args.quiet,  # a download draws a bar
     )
     return Predictor(model, cache=EmbeddingCache(args.cache))
 

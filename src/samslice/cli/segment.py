@@ -122,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
     pages = [_paint(predictions, ids, k) for k in range(n_pages)]
     _write(target, pages, volume, args)
     rows = [
-        (*([k] if want_all else []), i, float(p.scores[k]), int((page == i).sum()))
+        # The model's guess of an IoU can overshoot what an IoU can be.
+        (*([k] if want_all else []), i, min(max(float(p.scores[k]), 0.0), 1.0), _area(page, i))
         for k, page in enumerate(pages)
         for i, p in zip(ids, predictions, strict=True)
     ]
@@ -215,6 +216,10 @@ def _paint(
         labels[window][wins] = object_id
         best[window][wins] = logits[wins]
     return labels
+
+
+def _area(page: NDArray[Any], object_id: int) -> int:
+    return int((page == object_id).sum())
 
 
 def _write(
