@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -131,7 +132,7 @@ def test_a_cache_makes_the_second_run_read_what_the_first_made(propagate, folder
     [
         (["-o", "labels.png"], "ends in '.png'; allowed are .tif"),
         (["-o", "l.tif", "--table", "qa.txt"], "ends in '.txt'; allowed are .csv"),
-        (["-o", "l.tif", "--min-overlap", "2"], "min_overlap is 2.0; allowed"),
+        (["-o", "l.tif", "--min-overlap", "2"], "--min-overlap is 2.0; allowed"),
         (["-o", "l.tif", "--prompts", "points.csv"], "points.csv, line 2: column plane is missing"),
         (["-o", "l.tif", "--z", "3"], "has one plane; use samslice segment"),
         (["-o", "l.tif", "--first-plane", "5"], "5"),
@@ -149,6 +150,18 @@ def test_bad_input_is_one_line_and_status_2_and_writes_nothing(
     assert says in err
     assert err.splitlines()[-1].startswith("samslice: error: ")
     assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_planes_that_a_file_calls_colours_can_be_named_planes(propagate, stack, capsys):
+    """Programs mark three planes of real numbers as red, green and blue."""
+    tifffile.imwrite("stack.tif", stack[1:4], photometric="rgb", planarconfig="separate")
+    argv = ["-o", "labels.tif", "--prompts", "points.csv"]
+    Path("points.csv").write_text("object,plane,row,col\n1,1,15,18\n", encoding="utf-8")
+    assert propagate(*argv) == 2
+    says = "The axes of the file are S=3, Y=48, X=64; if S are planes and not colours, say so: "
+    assert f"{says}--axes ZYX." in capsys.readouterr().err
+    assert propagate(*argv, "--axes", "ZYX") == 0
+    assert tifffile.imread("labels.tif").shape == (3, 48, 64)
 
 
 @pytest.mark.parametrize("exists", ["labels.tif", "qa.csv"])

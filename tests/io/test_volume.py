@@ -144,6 +144,20 @@ def test_damaged_tags_are_an_error_that_names_the_file(tmp_path):
     assert [message for message in refused if "flipped.tif" not in message] == []
 
 
+@pytest.mark.parametrize("name", ["a.tif", "a.npy"])
+def test_axes_without_names_are_called_so_and_counted(tmp_path, name):
+    """Four axes of which a file tells nothing need four letters."""
+    array = np.zeros((2, 3, 40, 50), np.uint8)
+    if name == "a.tif":
+        tifffile.imwrite(tmp_path / name, array, photometric="minisblack")
+    else:
+        np.save(tmp_path / name, array)
+    says = r"unnamed=2, unnamed=3, Y=40, X=50.*4 letters .*--axes TZYX"
+    with pytest.raises(ValueError, match=says):
+        read_volume(tmp_path / name)
+    assert read_volume(tmp_path / name, axes="TZYX", time=0).shape == (3, 40, 50)
+
+
 def test_a_missing_codec_is_named_when_the_file_is_opened(tmp_path, monkeypatch):
     Image.new("L", (50, 40)).save(tmp_path / "lzw.tif", compression="tiff_lzw")
     # As it is where the package imagecodecs is not installed.

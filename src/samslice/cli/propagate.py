@@ -17,8 +17,8 @@ from samslice.cli.arguments import (
     add_options,
     add_output,
     choose_normalization,
-    given_options,
     load_predictor,
+    make_options,
     open_volume,
 )
 from samslice.cli.messages import TerminalProgress, format_table, note, say
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from samslice.engine.propagate import PropagateResult
-    from samslice.io import LabelsFile
+    from samslice.io import LabelsFile, Volume
 
 _INTERRUPTED = 130
 _UNITS = ("pm", "nm", "µm", "mm", "cm", "m")
@@ -112,11 +112,11 @@ def run(args: argparse.Namespace) -> int:
             f"--unit is {args.unit} without a --spacing; allowed is the unit of the --spacing that "
             "is given with it. Give both, or neither to keep what the file tells."
         )
-    options = PropagateOptions(**given_options(args, PropagateOptions))
+    options = make_options(args, PropagateOptions)
     seeds = read_prompts(args.prompts)
     volume = open_volume(args.stack, args)
     if not volume.is_stack:
-        raise ValueError(f"{volume.path.name} has one plane; use samslice segment for it.")
+        raise ValueError(_one_plane(volume, args.axes))
     if "spacing" not in args and volume.spacing is not None:
         z, row, col = volume.spacing
         options = replace(options, spacing=(z, row, col))
@@ -147,6 +147,21 @@ def run(args: argparse.Namespace) -> int:
         _write(result, labels, args)
     print(summarise(result.table))
     return _INTERRUPTED if result.cancelled else 0
+
+
+def _one_plane(volume: Volume, given: str | None) -> str:
+    """Say that there is no stack, and how there would be one."""
+    from samslice.io.axes import describe_axes
+
+    axes = (given or volume.file_axes).upper()
+    text = (
+        f"{volume.path.name} has one plane; use samslice segment for it. "
+        f"The axes of the file are {describe_axes(axes, volume.file_shape)}"
+    )
+    if "S" in axes and "Z" not in axes:
+        # Many programs mark any three planes as the colours of one.
+        text += f"; if S are planes and not colours, say so: --axes {axes.replace('S', 'Z')}"
+    return f"{text}."
 
 
 @contextmanager
