@@ -119,10 +119,27 @@ def test_info_tells_versions_devices_cache_weights_and_variables(own_folder, cap
     assert lines["samslice"] == __version__
     assert lines["torch"] == torch.__version__
     assert lines["numpy"] == numpy.__version__
-    assert lines["devices"].startswith("cpu (")
+    assert lines["device"].startswith("cpu (")
+    assert "float32" in lines["device"]
+    assert f"{torch.get_num_threads()}, on " in lines["threads"]
     assert lines["weights"] == "none on this machine"
     assert lines["SAMSLICE_WEIGHTS"] == str(own_folder)
     assert lines["SAMSLICE_OFFLINE"] == "1"
+
+
+def test_info_tells_what_the_devices_can_do_and_which_of_them_does_nothing(monkeypatch, capsys):
+    from samslice.engine.device import DeviceInfo
+
+    infos = [
+        DeviceInfo("cuda:0", "an old GPU", 4 * 2**30, (), "float32", False),
+        DeviceInfo("cuda:1", "a new GPU", 80 * 2**30, ("float32", "bfloat16"), "bfloat16", True),
+    ]
+    monkeypatch.setattr("samslice.engine.device.describe_devices", lambda: infos)
+    assert main(["info"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "device cuda:0 (an old GPU, 4 GiB): does not work with this PyTorch" in text
+    assert "device cuda:1 (a new GPU, 80 GiB): float32, bfloat16" in text
+    assert "auto device cuda:1, bfloat16" in text
 
 
 def test_info_measures_the_cache(tmp_path, monkeypatch, capsys):
