@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -164,6 +165,18 @@ def _no_leaked_threads() -> Iterator[None]:
     ]
     if leaked:
         pytest.fail(f"the test left threads running: {', '.join(leaked)}.")
+
+
+@pytest.fixture
+def usual_interrupt() -> Iterator[None]:
+    """Ctrl-C as in a terminal, for this process and those it starts.
+
+    A script's ``&`` and nohup start pytest with SIGINT ignored, which children inherit. A
+    signal with a handler goes back to its default in a child.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,9 @@
 """The demo: what it makes, what it says, and what it never does to the user's files."""
 
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +86,53 @@ def test_the_written_prompts_give_the_same_labels_again(tmp_path, model, case, c
         options=PropagateOptions(spacing=case.spacing),
     )
     np.testing.assert_array_equal(again.labels, made.result.labels)
+
+
+@pytest.fixture
+def no_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that finds no samslice, and a process that none started."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+
+
+def _closing_command(case: DemoCase, out: Path, model: SamModel, cache: EmbeddingCache):
+    lines = []
+    run_demo(out, objects=1, cache=cache, report=lines.append, case=case, model=model)
+    return shlex.split(lines[-1])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="quoted for a POSIX shell here")
+@pytest.mark.usefixtures("no_script")
+def test_the_command_at_the_end_can_be_pasted_where_no_samslice_is_on_the_path(
+    tmp_path, model, case, cache
+):
+    """It is one shell line that a Python of the same environment understands."""
+    out = tmp_path / "my results"
+    words = _closing_command(case, out, model, cache)
+    assert words[:3] == [sys.executable, "-m", "samslice"]
+    assert words[3:] == [
+        *("propagate", "blocks.tif", "--prompts", str(out / "prompts.csv")),
+        *("-o", str(out / "again.tif")),
+    ]
+    done = subprocess.run([*words[:3], "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("samslice ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="quoted for a POSIX shell here")
+@pytest.mark.usefixtures("no_script")
+def test_the_command_at_the_end_starts_the_script_that_is_running(
+    tmp_path, model, case, cache, monkeypatch
+):
+    """By its path, unless the shell finds this very script by its name."""
+    script = tmp_path / "an env" / "bin" / "samslice"
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(script), "demo"])
+    assert _closing_command(case, tmp_path / "a", model, cache)[0] == str(script)
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert _closing_command(case, tmp_path / "b", model, cache)[0] == "samslice"
 
 
 def test_a_second_run_encodes_nothing(tmp_path, model, case, cache, monkeypatch):

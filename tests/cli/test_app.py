@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,8 +52,14 @@ def test_examples_in_the_help_are_understood():
         ([], "the following arguments are required: COMMAND"),
         (["bogus"], "invalid choice: 'bogus'"),
         (["segment"], "required: IMAGE"),
-        (["segment", "a.tif", "--point", "1,x", "-o", "b.tif"], "invalid point value: '1,x'"),
-        (["segment", "a.tif", "--box", "1,2,3", "-o", "b.tif"], "invalid box value: '1,2,3'"),
+        (["segment", "a.tif", "--point", "1,x"], "'1,x' is not allowed; write R,C[,+|-]: "),
+        (["segment", "a.tif", "--point", "5"], "'5' is not allowed; write R,C[,+|-]: "),
+        (["segment", "a.tif", "--point", "1,nan"], "'1,nan' is not allowed; write R,C[,+|-]: "),
+        (["segment", "a.tif", "--box", "1,2,3"], "'1,2,3' is not allowed; write R0,C0,R1,C1: "),
+        (["segment", "a.tif", "--point", "-5,5"], "starts with a minus is written --point=VALUE"),
+        (["segment", "a.tif", "--box", "-5,0,9,9"], "starts with a minus is written --box=VALUE"),
+        (["segment", "a.tif", "--threads", "0"], "--threads: '0' is not allowed; write an integer"),
+        (["segment", "a.tif", "--threads", "x"], "or leave it to torch"),
         (["propagate", "a.tif", "-o", "b.tif"], "required: --prompts"),
         (["weights", "fetch"], "required: NAME"),
     ],
@@ -74,6 +83,7 @@ def test_wrong_flags_are_one_line_on_stderr_and_status_2(argv, says, capsys):
         (FileNotFoundError("f"), 2),
         (FileExistsError("f"), 2),
         (WeightsNotFoundError("w"), 1),
+        (IsADirectoryError("f"), 2),
         (OSError("disk full"), 1),
         (MemoryError("m"), 1),
         (RuntimeError("r"), 1),
@@ -86,6 +96,42 @@ def test_status_tells_bad_input_from_failure(error, status, monkeypatch, capsys)
     monkeypatch.setattr("samslice.cli.info.run", fail)
     assert main(["info"]) == status
     assert capsys.readouterr().err == f"samslice: error: {error}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "a.tif exists; replace it (overwrite=True, --force).",
+            "a.tif exists; replace it (--force).",
+        ),
+        ("name them: axes='TZYX', or --axes TZYX on the command line.", "name them: --axes TZYX."),
+        (
+            "give another, or force (--force) to replace it.",
+            "give another, or --force to replace it.",
+        ),
+        ("choose a smaller model, or device='cpu'.", "choose a smaller model, or --device cpu."),
+    ],
+)
+def test_errors_tell_a_shell_what_a_shell_can_do(said, shown, monkeypatch, capsys):
+    def fail(args):
+        raise ValueError(said)
+
+    monkeypatch.setattr("samslice.cli.info.run", fail)
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == f"samslice: error: {shown}\n"
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["samslice.io.labels", "samslice.io.axes", "samslice.demo.run", "samslice.engine.device"],
+)
+def test_what_is_rephrased_for_a_shell_is_what_the_library_says(module):
+    """Each pattern still meets the text that it was made for."""
+    source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
+    for holder in ("{letters}", "{choices}"):
+        source = source.replace(holder, "ZYX")
+    assert any(re.search(pattern, source) for pattern, _ in app._PYTHON)
 
 
 def test_the_traceback_is_shown_on_request(monkeypatch, capsys):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
 from samslice import PropagateOptions
 from samslice.cli.app import build_parser
-from samslice.cli.arguments import given_options
+from samslice.cli.arguments import given_options, make_options
 
 _BASE = ["propagate", "a.tif", "--prompts", "p.csv", "-o", "l.tif"]
 
@@ -51,6 +52,28 @@ def test_values_arrive_with_their_types():
 def test_values_out_of_range_are_refused_by_the_dataclass(flags):
     with pytest.raises(ValueError, match="allowed"):
         _options(*flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--min-overlap", "3"], "--min-overlap is 3.0; allowed is from 0.0 to 1.0."),
+        (["--spacing", "0", "1", "1"], "--spacing is (0.0, 1.0, 1.0); allowed is at least 1e-09."),
+        (
+            ["--first-plane", "5", "--last-plane", "2"],
+            "--first-plane is 5 and --last-plane 2; allowed is --first-plane ≤ --last-plane.",
+        ),
+    ],
+)
+def test_errors_of_the_dataclass_name_the_flags(flags, says):
+    args = build_parser().parse_args([*_BASE, *flags])
+    with pytest.raises(ValueError, match=re.escape(says)):
+        make_options(args, PropagateOptions)
+
+
+def test_flags_become_the_options():
+    args = build_parser().parse_args([*_BASE, "--min-area", "9"])
+    assert make_options(args, PropagateOptions) == PropagateOptions(min_area=9)
 
 
 @pytest.mark.parametrize(

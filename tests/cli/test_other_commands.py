@@ -16,11 +16,21 @@ def own_folder(tmp_path, monkeypatch):
 
 
 def test_list_has_a_row_for_each_checkpoint_and_says_which_are_here(own_folder, capsys):
-    (own_folder / REGISTRY["vit_b"].filename).write_bytes(b"anything")
+    # Of micro-sam's files no size is published, so only their hash could tell them apart.
+    (own_folder / REGISTRY["vit_b_lm"].filename).write_bytes(b"anything")
     assert main(["weights", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     states = {line.split()[0]: "here" in line.split() for line in lines}
-    assert states == {name: name == "vit_b" for name in REGISTRY}
+    assert states == {name: name == "vit_b_lm" for name in REGISTRY}
+
+
+def test_list_and_info_do_not_take_a_file_that_was_cut_short_for_the_checkpoint(own_folder, capsys):
+    (own_folder / REGISTRY["vit_b"].filename).write_bytes(b"a small part")
+    assert main(["weights", "list"]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("vit_b "))
+    assert "unusable" in line.split()
+    assert main(["info"]) == 0
+    assert "12 bytes instead of 375042383" in capsys.readouterr().out
 
 
 def test_list_names_what_to_cite_on_request(capsys):
@@ -109,10 +119,27 @@ def test_info_tells_versions_devices_cache_weights_and_variables(own_folder, cap
     assert lines["samslice"] == __version__
     assert lines["torch"] == torch.__version__
     assert lines["numpy"] == numpy.__version__
-    assert lines["devices"].startswith("cpu (")
+    assert lines["device"].startswith("cpu (")
+    assert "float32" in lines["device"]
+    assert f"{torch.get_num_threads()}, on " in lines["threads"]
     assert lines["weights"] == "none on this machine"
     assert lines["SAMSLICE_WEIGHTS"] == str(own_folder)
     assert lines["SAMSLICE_OFFLINE"] == "1"
+
+
+def test_info_tells_what_the_devices_can_do_and_which_of_them_does_nothing(monkeypatch, capsys):
+    from samslice.engine.device import DeviceInfo
+
+    infos = [
+        DeviceInfo("cuda:0", "an old GPU", 4 * 2**30, (), "float32", False),
+        DeviceInfo("cuda:1", "a new GPU", 80 * 2**30, ("float32", "bfloat16"), "bfloat16", True),
+    ]
+    monkeypatch.setattr("samslice.engine.device.describe_devices", lambda: infos)
+    assert main(["info"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "device cuda:0 (an old GPU, 4 GiB): does not work with this PyTorch" in text
+    assert "device cuda:1 (a new GPU, 80 GiB): float32, bfloat16" in text
+    assert "auto device cuda:1, bfloat16" in text
 
 
 def test_info_measures_the_cache(tmp_path, monkeypatch, capsys):

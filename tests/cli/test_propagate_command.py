@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,25 @@ def test_spacing_comes_from_the_file_unless_it_is_given(propagate, monkeypatch):
     assert seen == [(2.0, 0.5, 0.25), (3.0, 1.0, 1.0)]
 
 
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+@pytest.mark.parametrize(
+    ("flags", "spacing", "unit"),
+    [
+        ([], (2000.0, 500.0, 500.0), None),
+        (["--unit", "nm"], (2.0, 0.5, 0.5), "µm"),
+        (["--unit", "um"], (2000.0, 500.0, 500.0), "µm"),
+    ],
+)
+def test_labels_have_the_unit_of_the_spacing_that_was_given_and_none_is_made_up(
+    propagate, name, flags, spacing, unit
+):
+    assert propagate("-o", name, "--spacing", "2000", "500", "500", *flags) == 0
+    labels = read_volume(name)
+    assert labels.spacing == pytest.approx(spacing)
+    assert labels.unit == unit
+    labels.close()
+
+
 def test_the_stack_is_never_read_as_a_whole(propagate, monkeypatch):
     from samslice.io.volume import Volume
 
@@ -112,10 +132,11 @@ def test_a_cache_makes_the_second_run_read_what_the_first_made(propagate, folder
     [
         (["-o", "labels.png"], "ends in '.png'; allowed are .tif"),
         (["-o", "l.tif", "--table", "qa.txt"], "ends in '.txt'; allowed are .csv"),
-        (["-o", "l.tif", "--min-overlap", "2"], "min_overlap is 2.0; allowed"),
+        (["-o", "l.tif", "--min-overlap", "2"], "--min-overlap is 2.0; allowed"),
         (["-o", "l.tif", "--prompts", "points.csv"], "points.csv, line 2: column plane is missing"),
         (["-o", "l.tif", "--z", "3"], "has one plane; use samslice segment"),
         (["-o", "l.tif", "--first-plane", "5"], "5"),
+        (["-o", "l.tif", "--unit", "nm"], "--unit is nm without a --spacing"),
         (["-o", "l.tif", "--model", "none.pt"], "none.pt"),
     ],
 )
@@ -129,6 +150,18 @@ def test_bad_input_is_one_line_and_status_2_and_writes_nothing(
     assert says in err
     assert err.splitlines()[-1].startswith("samslice: error: ")
     assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_planes_that_a_file_calls_colours_can_be_named_planes(propagate, stack, capsys):
+    """Programs mark three planes of real numbers as red, green and blue."""
+    tifffile.imwrite("stack.tif", stack[1:4], photometric="rgb", planarconfig="separate")
+    argv = ["-o", "labels.tif", "--prompts", "points.csv"]
+    Path("points.csv").write_text("object,plane,row,col\n1,1,15,18\n", encoding="utf-8")
+    assert propagate(*argv) == 2
+    says = "The axes of the file are S=3, Y=48, X=64; if S are planes and not colours, say so: "
+    assert f"{says}--axes ZYX." in capsys.readouterr().err
+    assert propagate(*argv, "--axes", "ZYX") == 0
+    assert tifffile.imread("labels.tif").shape == (3, 48, 64)
 
 
 @pytest.mark.parametrize("exists", ["labels.tif", "qa.csv"])
@@ -154,6 +187,7 @@ def _interrupt_on(monkeypatch, plane):
     monkeypatch.setattr(Volume, "__getitem__", press)
 
 
+@pytest.mark.usefixtures("usual_interrupt")
 def test_ctrl_c_keeps_what_was_done_under_another_name(propagate, folder, monkeypatch, capsys):
     assert propagate("-o", "labels.tif", "--table", "qa.csv") == 0
     complete, table = (folder / "labels.tif").read_bytes(), (folder / "qa.csv").read_bytes()
@@ -172,6 +206,7 @@ def test_ctrl_c_keeps_what_was_done_under_another_name(propagate, folder, monkey
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("usual_interrupt")
 def test_a_second_ctrl_c_gives_up_at_once():
     cancel = Cancel()
     with pytest.raises(KeyboardInterrupt), stop_on_interrupt(cancel):
@@ -181,6 +216,7 @@ def test_a_second_ctrl_c_gives_up_at_once():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("usual_interrupt")
 def test_beside_the_main_thread_signals_are_left_alone():
     seen = []
 
@@ -192,6 +228,17 @@ def test_beside_the_main_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+@pytest.mark.usefixtures("usual_interrupt")
+def test_an_ignored_ctrl_c_stays_ignored():
+    """What runs under nohup or in a script's background is not stopped by the terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cancel = Cancel()
+    with stop_on_interrupt(cancel):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not cancel.is_set
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_partial_results_never_take_a_name_that_is_taken(tmp_path):

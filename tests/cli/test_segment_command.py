@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tifffile
@@ -88,6 +90,40 @@ def test_all_candidates_are_planes_best_first(segment, capsys):
     assert [int(row["area"]) for row in rows] == [int((page == 1).sum()) for page in labels]
 
 
+def test_a_score_is_an_iou_from_0_to_1(segment, monkeypatch, capsys):
+    """As in the table of propagate; the model's head itself is not bounded."""
+    from samslice import Predictor
+
+    predict = Predictor.predict_many
+
+    def overshoot(self, *args, **kwargs):
+        found = predict(self, *args, **kwargs)
+        high, low = np.full(3, 1.011, np.float32), np.full(3, -0.2, np.float32)
+        return [
+            dataclasses.replace(p, scores=scores[: len(p.scores)])
+            for p, scores in zip(found, (high, low), strict=True)
+        ]
+
+    monkeypatch.setattr(Predictor, "predict_many", overshoot)
+    assert segment("image.tif", "--points", "points.csv", "-o", "labels.tif") == 0
+    assert [row["score"] for row in _rows(capsys.readouterr().out)] == ["1.000", "0.000"]
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_the_checkpoint_is_looked_for_once(segment, tiny_checkpoint, monkeypatch, quiet):
+    """Finding it hashes it, which takes seconds for the largest."""
+    asked = []
+
+    def resolve(name, *, progress):
+        asked.append(progress)
+        return tiny_checkpoint
+
+    monkeypatch.setattr("samslice.engine.backend.resolve", resolve)
+    monkeypatch.setattr("samslice.weights.resolve", resolve)
+    assert segment("image.tif", "--point", "15,18", "-o", "labels.tif", *quiet) == 0
+    assert asked == [not quiet]
+
+
 def test_the_higher_logit_gets_the_pixel():
     frame = Frame((16, 16), image_size=64, mask_size=16)
     weak, strong = np.full((2, 1, 16, 16), -1.0, np.float32)
@@ -135,7 +171,8 @@ def test_an_rgb_image_is_segmented_in_colour(segment, stack):
         (["image.tif"], "give prompts either as a table"),
         (["image.tif", "--points", "points.csv", "--point", "1,2"], "give prompts either"),
         (["none.tif", "--point", "1,2"], "no such file"),
-        (["image.tif", "--points", "none.csv"], "none.csv"),
+        (["image.tif", "--points", "none.csv"], "no such file: none.csv; give a CSV file"),
+        (["image.tif", "--points", "."], "is a folder; give a CSV file"),
         (["image.tif", "--point", "48,2"], "lies outside: the plane has 48 rows"),
         (["image.tif", "--point", "1,2,-"], "all points are negative"),
         (["image.tif", "--point", "1,2", "--plane", "1"], "allowed for image.tif is 0"),

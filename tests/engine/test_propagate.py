@@ -7,7 +7,7 @@ import zarr
 
 from samslice.engine.label_store import labels_dtype
 from samslice.engine.options import PropagateOptions
-from samslice.engine.progress import CallbackProgress, Cancel
+from samslice.engine.progress import Cancel, NullProgress
 from samslice.engine.propagate import iter_propagate, propagate
 from samslice.engine.strategy import Proposal, Verdict
 from samslice.engine.types import Prompt, Seed
@@ -211,9 +211,24 @@ def test_without_competition_an_anchor_lies_above_what_has_travelled_there(stack
     check_table_counts(result)
 
 
+class CancelAt(NullProgress):
+    """Cancels once so many steps, or all of them, are done."""
+
+    def __init__(self, cancel, step=None):
+        self.cancel, self.step, self.count = cancel, step, 0
+
+    def start(self, total, description):
+        self.step = total if self.step is None else self.step
+
+    def advance(self, n=1):
+        self.count += n
+        if self.count == self.step:
+            self.cancel.set()
+
+
 def test_cancel_keeps_what_is_done_and_says_so(stack):
     cancel = Cancel()
-    progress = CallbackProgress(lambda done, *_: cancel.set() if done == 3 else None)
+    progress = CancelAt(cancel, 3)
     result = run(stack, cancel=cancel, progress=progress)
     assert result.cancelled
     assert sorted(set(result.table.plane)) == [5, 6, 7]
@@ -223,8 +238,9 @@ def test_cancel_keeps_what_is_done_and_says_so(stack):
 
 def test_a_cancel_that_comes_too_late_cancels_nothing(stack):
     cancel = Cancel()
-    progress = CallbackProgress(lambda done, total, _: cancel.set() if done == total else None)
+    progress = CancelAt(cancel)
     assert not run(stack, cancel=cancel, progress=progress).cancelled
+    assert cancel.is_set
 
 
 def test_leaving_the_loop_keeps_what_was_handed_back(stack):

@@ -31,6 +31,16 @@ def test_labels_and_voxel_size_come_back_as_they_were(tmp_path, name, dtype):
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.zarr"])
+def test_a_spacing_without_a_unit_comes_back_without_one(tmp_path, name):
+    """Although a size without a unit means micrometres in OME-TIFF."""
+    write_labels(tmp_path / name, STACK, spacing=(2000, 500, 500))
+    volume = read_volume(tmp_path / name)
+    assert volume.spacing == pytest.approx((2000, 500, 500))
+    assert volume.unit is None
+    volume.close()
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.zarr"])
 def test_a_single_plane_and_a_time_series_keep_their_axes(tmp_path, name):
     write_labels(tmp_path / name, STACK[0])
     assert read_volume(tmp_path / name).axes == "YX"

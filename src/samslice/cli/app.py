@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -15,7 +16,15 @@ from samslice.cli.messages import messages, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+# What the library's errors tell a Python program to do, and what a shell can do instead.
+_PYTHON = (
+    (r"axes='\w+', or (--axes \w+) on the command line", r"\1"),
+    (r"\boverwrite=True, (?=--force)", ""),
+    (r"\bforce \((--force)\)", r"\1"),
+    (r"\bdevice='(\w+)'", r"--device \1"),
+)
 
 _EXAMPLES = """\
 examples:
@@ -85,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError) as error:
             if args.traceback:
                 traceback.print_exc()
-            say(str(error) or type(error).__name__, kind="error")
+            say(_in_flags(str(error)) or type(error).__name__, kind="error")
             return _status_of(error)
         except Exception as error:
             # Decoders of damaged files raise all kinds; a user needs one line, not a traceback.
@@ -101,11 +110,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _in_flags(message: str) -> str:
+    """Leave out of an error what only helps in Python."""
+    for pattern, replacement in _PYTHON:
+        message = re.sub(pattern, replacement, message)
+    return message
+
+
 def _status_of(error: Exception) -> int:
     """Tell what the user gave from what happened on the way."""
     from samslice.weights import WeightsNotFoundError
 
-    theirs = (ValueError, TypeError, FileNotFoundError, FileExistsError, NotADirectoryError)
+    folders = (NotADirectoryError, IsADirectoryError)
+    theirs = (ValueError, TypeError, FileNotFoundError, FileExistsError, *folders)
     if isinstance(error, theirs) and not isinstance(error, WeightsNotFoundError):
         return BAD_INPUT
     return FAILED

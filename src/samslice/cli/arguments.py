@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from samslice.engine.normalize import Normalization
     from samslice.engine.predictor import Predictor
     from samslice.io import Volume
+
+Options = TypeVar("Options")
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -25,6 +28,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2 and one line."""
+        flag = re.match(r"argument (?:\S+/)?(--[\w-]+): expected one argument", message)
+        if flag is not None:
+            message += f" (one that starts with a minus is written {flag[1]}=VALUE)"
         self.exit(2, f"samslice: error: {message}; see {self.prog} --help\n")
 
 
@@ -64,8 +70,18 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "float32", "bfloat16", "float16"),
         help="of the image encoder (default: auto)",
     )
-    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's)")
+    group.add_argument(
+        "--threads", type=_threads, metavar="N", help="CPU threads (default: torch's)"
+    )
     add_cache(group)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed; write an integer from 1 on, or leave it to torch"
+        )
+    return int(text)
 
 
 def add_device(group: argparse._ActionsContainer) -> None:
@@ -190,6 +206,38 @@ def given_options(args: argparse.Namespace, options: type) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
 
 
+def make_options(args: argparse.Namespace, options: type[Options]) -> Options:
+    """Make an options dataclass from flags, with errors that name the flags.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        What was parsed.
+    options : type
+        The dataclass.
+
+    Returns
+    -------
+    dataclass instance
+        What was given as flags, and the defaults of the rest.
+
+    Raises
+    ------
+    ValueError
+        If a value is not allowed.
+    """
+    try:
+        return options(**given_options(args, options))
+    except ValueError as error:
+        message = str(error)
+        for field in dataclasses.fields(options):  # type: ignore[arg-type]
+            owner = rf"{options.__name__}\."
+            # A name of one word alone may be just that word.
+            name = rf"(?:{owner})?{field.name}" if "_" in field.name else f"{owner}{field.name}"
+            message = re.sub(rf"\b{name}\b", "--" + field.name.replace("_", "-"), message)
+        raise ValueError(message) from error
+
+
 def open_volume(path: Path, args: argparse.Namespace) -> Volume:
     """Open the file that the flags of `add_input` choose from."""
     from samslice.io import read_volume
@@ -210,12 +258,13 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
     from samslice.engine.backend import load_model
     from samslice.engine.cache import EmbeddingCache
     from samslice.engine.predictor import Predictor
-    from samslice.weights import resolve
 
-    if args.quiet:
-        resolve(args.model, progress=False)  # a download draws a bar otherwise
     model = load_model(
-        args.model, device=args.device, precision=args.precision, threads=args.threads
+        args.model,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        progress=not args.quiet,  # a download draws a bar
     )
     return Predictor(model, cache=EmbeddingCache(args.cache))
 

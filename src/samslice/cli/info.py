@@ -14,6 +14,8 @@ from samslice._version import __version__
 if TYPE_CHECKING:
     import argparse
 
+    from samslice.engine.device import DeviceInfo
+
 _PACKAGES = ("torch", "numpy", "zarr", "tifffile", "dask", "napari")
 _VARIABLES = ("SAMSLICE_WEIGHTS", "SAMSLICE_CACHE", "SAMSLICE_OFFLINE")
 
@@ -55,19 +57,21 @@ def _versions() -> list[tuple[str, str]]:
 def _devices() -> list[tuple[str, str]]:
     import torch
 
-    from samslice.engine.device import choose_device
+    from samslice.engine.device import describe_devices
 
-    devices = [f"cpu ({os.cpu_count()} cores)"]
-    for index in range(torch.cuda.device_count()):
-        memory = torch.cuda.get_device_properties(index).total_memory / 2**30
-        devices.append(f"cuda:{index} ({torch.cuda.get_device_name(index)}, {memory:.0f} GiB)")
-    if torch.backends.mps.is_available():
-        devices.append("mps")
+    devices = describe_devices()
+    auto = next((f"{d.name}, {d.default_precision}" for d in devices if d.is_default), "none works")
     return [
-        ("devices", ", ".join(devices)),
-        ("auto device", str(choose_device("auto"))),
-        ("threads", str(torch.get_num_threads())),
+        *(("device", _describe(device)) for device in devices),
+        ("auto device", auto),
+        ("threads", f"{torch.get_num_threads()}, on {os.cpu_count()} cores"),
     ]
+
+
+def _describe(device: DeviceInfo) -> str:
+    memory = "" if device.memory is None else f", {device.memory / 2**30:.0f} GiB"
+    can = ", ".join(device.precisions) or "does not work with this PyTorch"
+    return f"{device.name} ({device.description}{memory}): {can}"
 
 
 def _files() -> list[tuple[str, str]]:

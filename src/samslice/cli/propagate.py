@@ -17,8 +17,8 @@ from samslice.cli.arguments import (
     add_options,
     add_output,
     choose_normalization,
-    given_options,
     load_predictor,
+    make_options,
     open_volume,
 )
 from samslice.cli.messages import TerminalProgress, format_table, note, say
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from samslice.engine.propagate import PropagateResult
-    from samslice.io import LabelsFile
+    from samslice.io import LabelsFile, Volume
 
 _INTERRUPTED = 130
+_UNITS = ("pm", "nm", "µm", "mm", "cm", "m")
 
 _EXAMPLES = """\
 examples:
@@ -79,10 +80,22 @@ def add_parser(commands: Any) -> None:
         PropagateOptions,
         "propagation (the spacing is taken from the file where it tells one)",
     )
+    parser.add_argument(
+        "--unit",
+        type=_micro,
+        choices=_UNITS,
+        help=f"unit of --spacing, kept with the labels: {', '.join(_UNITS)} (default: the labels "
+        "say that it has none)",
+    )
     add_input(parser)
     add_model(parser)
     add_normalization(parser)
     parser.set_defaults(run=run)
+
+
+def _micro(text: str) -> str:
+    """Spell micrometres in the one way in which files do."""
+    return "µm" if text in ("um", "μm") else text  # the second has the Greek letter
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,11 +107,16 @@ def run(args: argparse.Namespace) -> int:
     target = check_output(args.output, overwrite=args.force)
     if args.table is not None:
         check_output(args.table, overwrite=args.force, suffixes=(".csv",))
-    options = PropagateOptions(**given_options(args, PropagateOptions))
+    if args.unit is not None and "spacing" not in args:
+        raise ValueError(
+            f"--unit is {args.unit} without a --spacing; allowed is the unit of the --spacing that "
+            "is given with it. Give both, or neither to keep what the file tells."
+        )
+    options = make_options(args, PropagateOptions)
     seeds = read_prompts(args.prompts)
     volume = open_volume(args.stack, args)
     if not volume.is_stack:
-        raise ValueError(f"{volume.path.name} has one plane; use samslice segment for it.")
+        raise ValueError(_one_plane(volume, args.axes))
     if "spacing" not in args and volume.spacing is not None:
         z, row, col = volume.spacing
         options = replace(options, spacing=(z, row, col))
@@ -111,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         volume.shape[:3],
         dtype,
         spacing=options.spacing if "spacing" in args else volume.spacing,
-        unit=volume.unit if "spacing" not in args else None,
+        unit=args.unit if "spacing" in args else volume.unit,
         axis=volume.axes[0],
         overwrite=args.force,
     ) as labels:
@@ -131,6 +149,21 @@ def run(args: argparse.Namespace) -> int:
     return _INTERRUPTED if result.cancelled else 0
 
 
+def _one_plane(volume: Volume, given: str | None) -> str:
+    """Say that there is no stack, and how there would be one."""
+    from samslice.io.axes import describe_axes
+
+    axes = (given or volume.file_axes).upper()
+    text = (
+        f"{volume.path.name} has one plane; use samslice segment for it. "
+        f"The axes of the file are {describe_axes(axes, volume.file_shape)}"
+    )
+    if "S" in axes and "Z" not in axes:
+        # Many programs mark any three planes as the colours of one.
+        text += f"; if S are planes and not colours, say so: --axes {axes.replace('S', 'Z')}"
+    return f"{text}."
+
+
 @contextmanager
 def stop_on_interrupt(cancel: Cancel) -> Iterator[None]:
     """Let the first Ctrl-C ask the work to stop; a second one ends it at once.
@@ -143,10 +176,14 @@ def stop_on_interrupt(cancel: Cancel) -> Iterator[None]:
     Yields
     ------
     None
-        Afterwards Ctrl-C does again what it did before.
+        Afterwards Ctrl-C does again what it did before. Where it was ignored
+        (nohup, a script's ``&``) or is not Python's to handle, it stays so.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python delivers signals to the main thread alone
+    before = signal.getsignal(signal.SIGINT)
+    # Python delivers signals to the main thread alone.
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or before is None or before is signal.SIG_IGN:
+        yield
         return
 
     def ask(*_: object) -> None:
@@ -154,7 +191,7 @@ def stop_on_interrupt(cancel: Cancel) -> Iterator[None]:
         cancel.set()
         note("stopping after this plane; press Ctrl-C again to give up at once.")
 
-    before = signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, ask)
     try:
         yield
     finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from samslice.cli.arguments import (
 from samslice.cli.messages import format_table, note
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     import numpy as np
@@ -89,16 +89,34 @@ def add_parser(commands: Any) -> None:
 
 def point(text: str) -> tuple[float, float, bool]:
     """Read ``R,C`` or ``R,C,+`` or ``R,C,-``."""
-    found = re.fullmatch(r"([^,]+),([^,]+)(?:,([+-]))?", text)
-    if found is None:
-        raise ValueError(text)
-    return float(found[1]), float(found[2]), found[3] != "-"
+    numbers, sign = (text[:-2], text[-1]) if text.endswith((",+", ",-")) else (text, "+")
+    try:
+        row, col = _numbers(numbers)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed; write R,C[,+|-]: --point 120,85 or --point 40,60,-, "
+            "and --point=-0.5,5 where a minus comes first"
+        ) from None
+    return row, col, sign == "+"
 
 
 def box(text: str) -> tuple[float, float, float, float]:
     """Read ``R0,C0,R1,C1``."""
-    row0, col0, row1, col1 = (float(part) for part in text.split(","))
+    try:
+        row0, col0, row1, col1 = _numbers(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed; write R0,C0,R1,C1: --box 40,50,90,110, "
+            "and --box=-5,0,90,110 where a minus comes first"
+        ) from None
     return row0, col0, row1, col1
+
+
+def _numbers(text: str) -> list[float]:
+    numbers = [float(part) for part in text.split(",")]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(text)
+    return numbers
 
 
 def run(args: argparse.Namespace) -> int:
@@ -122,7 +140,8 @@ def run(args: argparse.Namespace) -> int:
     pages = [_paint(predictions, ids, k) for k in range(n_pages)]
     _write(target, pages, volume, args)
     rows = [
-        (*([k] if want_all else []), i, float(p.scores[k]), int((page == i).sum()))
+        # The model's guess of an IoU can overshoot what an IoU can be.
+        (*([k] if want_all else []), i, min(max(float(p.scores[k]), 0.0), 1.0), _area(page, i))
         for k, page in enumerate(pages)
         for i, p in zip(ids, predictions, strict=True)
     ]
@@ -215,6 +234,10 @@ def _paint(
         labels[window][wins] = object_id
         best[window][wins] = logits[wins]
     return labels
+
+
+def _area(page: NDArray[Any], object_id: int) -> int:
+    return int((page == object_id).sum())
 
 
 def _write(

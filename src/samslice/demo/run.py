@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -247,6 +251,7 @@ def _write(folder: Path, scene: Scene, seeds: list[Seed]) -> Files:
 
 def _closing(files: Files, case: DemoCase, total: float) -> list[str]:
     again = files.labels.with_name("again.tif")
+    arguments = ["propagate", case.source, "--prompts", files.prompts, "-o", again]
     return [
         f"done in {total:.1f} s. Look at:",
         f"  {files.picture}  planes with outlines",
@@ -254,8 +259,22 @@ def _closing(files: Files, case: DemoCase, total: float) -> list[str]:
         f"  {files.table}  score, overlap, area and status of each object on each plane",
         f"  {files.prompts}  the boxes and clicks that it started from",
         "The same by hand, and then with a stack and prompts of your own:",
-        f"  samslice propagate {case.source} --prompts {files.prompts} -o {again}",
+        f"  {_shell_line([*_command(), *map(str, arguments)])}",
     ]
+
+
+def _command() -> list[str]:
+    """How this samslice is started: by its name only where the shell finds it by that."""
+    found, running = shutil.which("samslice"), Path(sys.argv[0])
+    if running.stem == "samslice" and running.is_file():
+        # Another environment's samslice may be the one that the shell finds.
+        same = found is not None and os.path.samefile(found, running)
+        return ["samslice"] if same else [str(running.absolute())]
+    return ["samslice"] if found or not sys.executable else [sys.executable, "-m", "samslice"]
+
+
+def _shell_line(words: list[str]) -> str:
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 class _Steps:

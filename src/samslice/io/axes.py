@@ -9,8 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from samslice.io.source import UNNAMED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+NO_UNIT = "reference frame"
+"""What OME-TIFF calls the unit of sizes of which only the proportions are known."""
 
 _CHOOSE = {"C": "channel", "T": "time", "Z": "z"}
 
@@ -42,6 +47,10 @@ _MICROMETRES = {
 }
 
 
+# Axes that a file of so many may have: what an error shows as an example.
+_EXAMPLES = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX", 6: "TZCYXS"}
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How axes of a file become ``(stack,) row, column (, sample)``.
@@ -59,6 +68,25 @@ class Layout:
     axes: str
     order: tuple[int, ...]
     fixed: Mapping[int, int]
+
+
+def describe_axes(axes: str, shape: Sequence[int]) -> str:
+    """List axes and sizes for a person.
+
+    Parameters
+    ----------
+    axes : str
+        One letter for each axis.
+    shape : sequence of int
+        Their sizes.
+
+    Returns
+    -------
+    str
+        For instance ``"unnamed=4, Z=30, Y=512, X=512"``.
+    """
+    names = ("unnamed" if letter == UNNAMED else letter for letter in axes)
+    return ", ".join(f"{name}={size}" for name, size in zip(names, shape, strict=False))
 
 
 def choose_axes(
@@ -100,16 +128,17 @@ def choose_axes(
         one axis is left; the message lists axes and sizes.
     """
     axes = axes.upper()
-    sizes = ", ".join(f"{a}={n}" for a, n in zip(axes, shape, strict=False))
-    if len(axes) != len(shape) or len(set(axes)) != len(axes):
+    sizes = describe_axes(axes, shape)
+    named = axes.replace(UNNAMED, "")
+    if len(axes) != len(shape) or len(set(named)) != len(named):
         raise ValueError(
             f"{name} has shape {tuple(shape)}, but its axes are {axes!r}; give one letter "
-            "for each axis, each once: axes='ZYX', or --axes TZCYX on the command line."
+            f"for each axis, each once, {len(shape)} in all: {_example(shape)}."
         )
     if not {"Y", "X"} <= set(axes):
         raise ValueError(
             f"{name} has the axes {sizes}; allowed are images with rows (Y) and columns (X). "
-            "Name its axes: axes='ZYX', or --axes ZYX on the command line."
+            f"Name its axes, {len(shape)} letters: {_example(shape)}."
         )
     if "S" in axes and not (colour and shape[axes.index("S")] in (3, 4)):
         axes = axes.replace("S", "A" if "C" in axes else "C")
@@ -149,17 +178,20 @@ def _fix(
 
 def _remedy(axes: str, shape: Sequence[int], left: Sequence[int]) -> str:
     """Say which choices would leave one axis."""
-    ranges = {axes[i]: f"{_CHOOSE.get(axes[i])} (0 to {shape[i] - 1})" for i in left}
-    choices = [ranges.pop("C")] if "C" in ranges else []
-    if len(ranges) > 1:
-        known = [ranges[a] for a in ranges if a in _CHOOSE]
+    ranges = [(axes[i], f"{_CHOOSE.get(axes[i])} (0 to {shape[i] - 1})") for i in left]
+    choices = [text for letter, text in ranges if letter == "C"]
+    others = [letter for letter, _ in ranges if letter != "C"]
+    if len(others) > 1:
+        known = [text for letter, text in ranges if letter != "C" and letter in _CHOOSE]
         if not known:
-            return (
-                "Name its axes (axes='TZYX', or --axes TZYX on the command line), and choose "
-                "time or z."
-            )
+            return f"Name its axes, {len(shape)} letters ({_example(shape)}), and choose time or z."
         choices.append(" or ".join(known))
     return f"Choose {', and '.join(choices)}."
+
+
+def _example(shape: Sequence[int]) -> str:
+    letters = _EXAMPLES.get(len(shape), "TZCYX")
+    return f"axes='{letters}', or --axes {letters} on the command line"
 
 
 def to_micrometres(
@@ -182,7 +214,7 @@ def to_micrometres(
     unit : str or None
         ``"µm"``, the other unit, or None.
     """
-    names = {axis: (units.get(axis) or "").strip() for axis in scale}
+    names = {axis: (units.get(axis) or "").strip().removesuffix(NO_UNIT) for axis in scale}
     factors = {axis: _MICROMETRES.get(name.lower()) for axis, name in names.items()}
     if scale and all(factor is not None for factor in factors.values()):
         return {axis: size * (factors[axis] or 1.0) for axis, size in scale.items()}, "µm"

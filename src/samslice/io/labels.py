@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samslice._version import __version__
+from samslice.io.axes import NO_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -188,7 +189,8 @@ def open_labels(
     spacing : sequence of float, optional
         Size of a voxel along each axis, kept in the file.
     unit : str, optional
-        Its unit, for instance ``"µm"``.
+        Its unit, for instance ``"µm"``. If left out, the file says that there
+        is none, and only the proportions of a voxel are known.
     axis : str, optional
         Letter of the axis of planes: ``"Z"``, or ``"T"`` for a time series.
     overwrite : bool, optional
@@ -291,8 +293,8 @@ def _write_tiff(path: Path, array: Any) -> None:
     for axis, size in zip(axes, array.attrs.get("spacing", ()), strict=False):
         if axis != "T":
             metadata[f"PhysicalSize{axis}"] = size
-            if unit:
-                metadata[f"PhysicalSize{axis}Unit"] = unit
+            # The schema's default is micrometres; this is its word for sizes without a unit.
+            metadata[f"PhysicalSize{axis}Unit"] = unit or NO_UNIT
     size = int(np.prod(array.shape)) * array.dtype.itemsize
     with tifffile.TiffWriter(path, ome=True, bigtiff=size > _BIG) as writer:
         writer.write(

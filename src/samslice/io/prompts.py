@@ -15,6 +15,7 @@ from samslice.io.tables import Row, read_rows, write_rows
 POINT = ("row", "col")
 BOX = ("row0", "col0", "row1", "col1")
 COLUMNS = ("object", "plane", *POINT, "positive", *BOX, "ends")
+_LAST_LABEL = 2**32 - 1  # labels have at most 32 bits
 _NAPARI = ("index", "shape-type", "vertex-index")
 
 
@@ -86,8 +87,10 @@ def read_prompts(path: str | os.PathLike[str], *, plane: int | None = None) -> l
     anchors: dict[tuple[int, int], _Anchor] = {}
     for number, row in enumerate(rows, start=1):
         if "object" in columns and "object" not in row.cells:
-            raise row.fail("column object is empty; allowed is an integer from 1 on.")
-        object_id = row.integer("object", 1) if "object" in row.cells else number
+            raise row.fail(
+                f"column object is empty; allowed is an integer from 1 to {_LAST_LABEL}."
+            )
+        object_id = row.integer("object", 1, _LAST_LABEL) if "object" in row.cells else number
         _add(anchors.setdefault((object_id, _plane(row, plane)), _Anchor(row)), row)
     return [_seed(*key, anchor) for key, anchor in anchors.items()]
 

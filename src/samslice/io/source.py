@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+UNNAMED = "Q"
+"""Letter of an axis of which nothing is known, as in TIFF; the only one that may come twice."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -49,12 +52,12 @@ def guess_axes(shape: tuple[int, ...]) -> tuple[str, bool]:
     Returns
     -------
     axes : str
-        One letter for each axis, unknown ones from ``"Q"`` on.
+        One letter for each axis, ``"Q"`` for each that is unknown.
     colour : bool
         Whether the last axis holds colours.
     """
     colour = len(shape) > 2 and shape[-1] in (3, 4)
     tail = "YXS" if colour else "YX"
     n_leading = len(shape) - len(tail)
-    leading = "Z" if n_leading == 1 else "QRUVW"[: max(n_leading, 0)]
+    leading = "Z" if n_leading == 1 else UNNAMED * n_leading
     return (leading + tail)[-len(shape) :] if shape else "", colour

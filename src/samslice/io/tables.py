@@ -68,15 +68,17 @@ class Row:
             )
         return value
 
-    def integer(self, column: str, least: int) -> int:
-        """Read an integer that is not below `least`."""
+    def integer(self, column: str, least: int, most: int | None = None) -> int:
+        """Read an integer from `least` on, up to `most` where there is one."""
         text = self.cells[column]
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value != int(value) or value < least:
-            raise self.fail(f"column {column} is {text!r}; allowed is an integer from {least} on.")
+        whole = math.isfinite(value) and value == int(value)
+        if not whole or value < least or value > (value if most is None else most):
+            span = f"from {least} on" if most is None else f"from {least} to {most}"
+            raise self.fail(f"column {column} is {text!r}; allowed is an integer {span}.")
         return int(value)
 
     def truth(self, column: str, default: bool) -> bool:
@@ -112,6 +114,10 @@ def read_rows(path: str | os.PathLike[str]) -> tuple[list[str], list[Row]]:
         If it cannot be read.
     """
     path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}; give a CSV file that exists.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give a CSV file.")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -62,6 +62,16 @@ class Volume:
         """Whether there is an axis of planes."""
         return self.axes.index("Y") == 1
 
+    @property
+    def file_axes(self) -> str:
+        """One letter for each axis of the file, as the file itself tells them."""
+        return self._source.axes
+
+    @property
+    def file_shape(self) -> tuple[int, ...]:
+        """Size along each axis of the file."""
+        return tuple(int(size) for size in self._source.array.shape)
+
     def __len__(self) -> int:
         return self.shape[0]
 

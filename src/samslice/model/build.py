@@ -205,8 +205,12 @@ def infer_config(state_dict: Mapping[str, Tensor]) -> SamConfig:
     Raises
     ------
     CheckpointError
-        If the architecture is unknown or the keys that tell it are missing.
+        If the architecture is unknown, the keys that tell it are missing, or
+        a tensor is empty.
     """
+    empty = next((key for key, tensor in state_dict.items() if tensor.numel() == 0), None)
+    if empty is not None:
+        raise CheckpointError(f"{empty} has no elements. Use an unmodified checkpoint.")
     try:
         return _infer(state_dict)
     except KeyError as error:
@@ -214,7 +218,7 @@ def infer_config(state_dict: Mapping[str, Tensor]) -> SamConfig:
             f"the state dict has no {error.args[0]}, so its architecture cannot be told. "
             "Use an unmodified checkpoint."
         ) from error
-    except (IndexError, ValueError, ZeroDivisionError) as error:
+    except (IndexError, TypeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(
@@ -225,6 +229,8 @@ def infer_config(state_dict: Mapping[str, Tensor]) -> SamConfig:
 
 def _read(path: Path) -> Any:
     """What the file holds, without running any code from it."""
+    with path.open("rb"):
+        pass  # a file that is not there, or not ours to read, stays an OSError
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -233,12 +239,21 @@ def _read(path: Path) -> Any:
             "unpickling anything else could run code. Fetch the file again, or give another "
             "checkpoint."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:
+        # From damaged bytes torch.load raises whatever they lead it into: IndexError,
+        # struct.error, AssertionError, even OSError.
         raise CheckpointError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read: {reason} "
-            "It is truncated or not a PyTorch file; fetch it again."
+            f"{path} ({path.stat().st_size} bytes) cannot be read: {_reason(error)}. "
+            "It is truncated, damaged or not a PyTorch file; fetch it again."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what went wrong in one clause, with the error's type where torch did not word it."""
+    line = (str(error).splitlines() or [""])[0].partition(". ")[0].strip(" .")
+    if isinstance(error, (RuntimeError, EOFError)) and line:
+        return line
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Sam:

@@ -115,14 +115,14 @@ def check_keys(
     state : mapping of str to Tensor
         From the file.
     expected : mapping of str to Tensor
-        The model's own, of which only keys and shapes are read.
+        The model's own, of which only keys, shapes and types are read.
     architecture : str
         Name of the model, for the message.
 
     Raises
     ------
     CheckpointError
-        Naming the first missing keys, unexpected keys and wrong shapes.
+        Naming the first missing keys, unexpected keys, wrong shapes and types.
     """
     missing = [key for key in expected if key not in state]
     unexpected = [key for key in state if key not in expected]
@@ -131,12 +131,18 @@ def check_keys(
         for key, tensor in expected.items()
         if key in state and state[key].shape != tensor.shape
     ]
+    other = [
+        f"{key} {state[key].dtype} instead of {tensor.dtype}"
+        for key, tensor in expected.items()
+        if key in state and state[key].is_floating_point() != tensor.is_floating_point()
+    ]
     problems = [
         f"{len(lines)} {what}: {_first(lines)}"
         for what, lines in (
             ("missing", missing),
             ("unexpected", unexpected),
             ("of the wrong shape", wrong),
+            ("of the wrong type", other),
         )
         if lines
     ]

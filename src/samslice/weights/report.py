@@ -18,7 +18,7 @@ def table(*, cache_dir: Path | None = None, check: bool = True) -> list[Row]:
     cache_dir : Path, optional
         Folder for downloaded files, instead of `samslice.weights.cache_dir`.
     check : bool, optional
-        Whether to hash the files that are there.
+        Whether to hash the files that are there, or to compare sizes only.
 
     Returns
     -------

@@ -52,9 +52,10 @@ class WeightsStatus:
     name : str
         Name in the registry.
     state : str
-        ``"verified"``: there and matches its hash. ``"unchecked"``: there, its
-        hash was not asked for. ``"unusable"``: there, but another file or
-        unreadable. ``"absent"``: not there.
+        ``"verified"``: there and matches its hash. ``"unchecked"``: there and
+        of the right size, where that is known; its hash was not asked for.
+        ``"unusable"``: there, but another file or unreadable. ``"absent"``:
+        not there.
     source : str
         ``"SAMSLICE_WEIGHTS"`` or ``"cache"``.
     path : Path
@@ -169,7 +170,8 @@ def status(name: str, *, cache_dir: Path | None = None, check: bool = True) -> W
     cache_dir : Path, optional
         Folder for downloaded files, instead of `samslice.weights.cache_dir`.
     check : bool, optional
-        Whether to hash the file, which takes seconds for the largest.
+        Whether to hash the file, which takes seconds for the largest; if not,
+        its size is compared where the registry knows it.
 
     Returns
     -------
@@ -276,11 +278,20 @@ def _local(checkpoint: Checkpoint, folder: Path, check: bool) -> Iterator[Weight
 
 def _judge(checkpoint: Checkpoint, path: Path, check: bool) -> tuple[State, str]:
     if not check:
-        return "unchecked", f"{path} is there"
+        return _judge_size(path, checkpoint.bytes)
     wrong = mismatch(path, checkpoint.hash, checkpoint.bytes)
     if wrong is None:
         return "verified", f"{path} matches its hash"
     return "unusable", f"{path} is another or a damaged file: {wrong}"
+
+
+def _judge_size(path: Path, expected: int | None) -> tuple[State, str]:
+    """Tell what the size alone gives away: another file, or one that was cut short."""
+    size = path.stat().st_size
+    if size and size == (expected or size):
+        return "unchecked", f"{path} is there"
+    wanted = "" if expected is None else f" instead of {expected}"
+    return "unusable", f"{path} is another or a damaged file: it has {size} bytes{wanted}"
 
 
 def _obtain(checkpoint: Checkpoint, folder: Path, offline: bool | None, progress: Progress) -> Path:
