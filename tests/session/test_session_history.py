@@ -255,3 +255,13 @@ def test_signals_tell_which_masks_undo_changed(session, heard):
     assert ("history_changed",) in log
     assert ("state_changed",) in log
     assert ("table_changed",) in log
+
+
+def test_an_action_that_comes_to_nothing_leaves_what_can_be_redone(session):
+    session.add_point((4, 20, 20))
+    session.undo()
+    with pytest.raises(ValueError, match="outside"), session.batch("click"):
+        session.add_point((4, 20, 2000))
+    assert session.redo_label == "click"
+    session.redo()
+    assert session.labels[4].any()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from samslice.session.history import Edit, History, merge
@@ -66,6 +66,7 @@ def test_no_prompts_are_an_error():
 
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.floats(0, 200)), min_size=1, max_size=30))
+@example([(0.0, 1.0), (7e-211, 1.0), (0.0, 0.0)])  # a step too short to add up
 def test_a_scribble_becomes_a_few_points_on_it_with_both_ends(path):
     path = np.array(path)
     points = sample_path(path)

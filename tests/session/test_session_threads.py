@@ -388,3 +388,21 @@ def test_a_real_network_gives_the_same_with_and_without_a_thread():
     np.testing.assert_array_equal(results[0][0], results[1][0])
     assert results[0][1].equals(results[1][1])
     assert results[0][0].any()
+
+
+def test_a_propagation_ends_with_a_word_when_the_image_is_another(threaded, held, heard, volume):
+    """Nothing of the old image is written into the labels of the new one."""
+    held.gate.set()
+    threaded.add_point((4, 20, 20))
+    assert threaded.wait(GRACE)
+    log = heard(threaded)
+    held.gate.clear()
+    threaded.propagate()
+    until(held.entered.is_set)
+    threaded.set_source(image=np.zeros_like(volume) + volume[::-1] // 4)
+    held.gate.set()
+    assert threaded.wait(GRACE)
+    assert not threaded.is_propagating
+    assert set(np.nonzero(threaded.labels)[0].tolist()) == {4}
+    [failure] = [entry[1] for entry in log if entry[0] == "failed"]
+    assert "propagate again" in str(failure)

@@ -95,6 +95,7 @@ class History:
         self._limit = limit_bytes
         self._done: deque[Edit] = deque()
         self._undone: list[Edit] = []
+        self._set_aside: tuple[Edit, list[Edit]] | None = None
 
     def __len__(self) -> int:
         return len(self._done)
@@ -127,12 +128,13 @@ class History:
         edit : Edit
             The latest edit.
         """
-        self._undone.clear()
+        self._set_aside = (edit, self._undone)
+        self._undone = []
         self._done.append(edit)
         self.trim()
 
     def drop(self, edit: Edit) -> None:
-        """Forget an edit that came to nothing.
+        """Forget an edit that came to nothing; what it kept from being redone can be again.
 
         Parameters
         ----------
@@ -141,6 +143,8 @@ class History:
         """
         if edit in self._done:
             self._done.remove(edit)
+            if self._set_aside is not None and self._set_aside[0] is edit:
+                self._undone, self._set_aside = self._set_aside[1], None
 
     def undo(self) -> Edit | None:
         """Move the latest edit to those undone.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from samslice.session import jobs
 from samslice.session.job import ENCODE
-from samslice.session.propagating import Propagating
+from samslice.session.propagating import PROPAGATION, Propagating
 from samslice.session.scene import Scene
 
 if TYPE_CHECKING:
@@ -191,6 +191,13 @@ class Session(Propagating):
         if scene.shape != old.shape:
             raise ValueError(f"the image has shape {scene.shape}; allowed is {old.shape}.")
         self._stop_ahead()
+        if self.cancel(PROPAGATION):
+            self._fail(
+                RuntimeError(
+                    "the image, its contrast or the model has changed, so the propagation was "
+                    "stopped; what it had found is kept. Undo it, or propagate again."
+                )
+            )
         self.scene = scene
         if predictor is not None:
             self._encode_seconds, self._embedding_bytes = [], 0

@@ -325,7 +325,9 @@ def sample_path(path: NDArray[np.float64]) -> NDArray[np.float64]:
         return path[:1]
     count = int(np.clip(np.ceil(along[-1] / _SCRIBBLE_SPACING) + 1, 2, _SCRIBBLE_POINTS))
     at = np.linspace(0, along[-1], count)
-    return np.stack([np.interp(at, along, path[:, axis]) for axis in (0, 1)], axis=1)
+    points = np.stack([np.interp(at, along, path[:, axis]) for axis in (0, 1)], axis=1)
+    points[[0, -1]] = path[[0, -1]]  # a first step too short to add up would lose its beginning
+    return points
 
 
 def bounds(mask: NDArray[np.bool_]) -> Region:
