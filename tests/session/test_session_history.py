@@ -265,3 +265,17 @@ def test_an_action_that_comes_to_nothing_leaves_what_can_be_redone(session):
     assert session.redo_label == "click"
     session.redo()
     assert session.labels[4].any()
+
+
+def test_what_stands_when_the_history_is_forgotten_cannot_be_taken_back(session):
+    session.add_point((4, 20, 20))
+    session.add_point((4, 40, 40), object_id=2)
+    session.undo()
+    session.forget_history()
+    assert (session.undo_label, session.redo_label) == ("", "")
+    assert not session.undo()
+    assert session.labels[4, 20, 20] == 1
+    session.add_point((5, 20, 20))
+    session.undo()
+    assert not session.labels[5].any()
+    assert session.labels[4, 20, 20] == 1

@@ -71,6 +71,11 @@ class Editing(Following):
                 self.history_changed.emit()
             self._follow_up(places)
 
+    def forget_history(self) -> None:
+        """Make what stands now the beginning: it cannot be taken back."""
+        self._history.clear()
+        self.history_changed.emit()
+
     def undo(self) -> bool:
         """Take the latest edit back: a click's mask, a commit, a whole propagation.
 

@@ -146,6 +146,12 @@ class History:
             if self._set_aside is not None and self._set_aside[0] is edit:
                 self._undone, self._set_aside = self._set_aside[1], None
 
+    def clear(self) -> None:
+        """Forget everything: nothing can be undone or redone."""
+        self._done.clear()
+        self._undone.clear()
+        self._set_aside = None
+
     def undo(self) -> Edit | None:
         """Move the latest edit to those undone.
 
