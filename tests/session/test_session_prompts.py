@@ -292,18 +292,3 @@ def test_another_normalisation_makes_masks_anew(session, model, volume):
     np.testing.assert_array_equal(session.labels, before)
     with pytest.raises(ValueError, match="shape"):
         session.set_source(image=volume[:5])
-
-
-def test_a_negative_click_alone_takes_from_what_is_there(session):
-    """A propagated object has no prompt on most planes; its pixels stand for one."""
-    session.add_point((4, 20, 20))
-    session.propagate()
-    before = session.labels[6] == 1
-    assert before[20, 20]
-    session.add_point((6, 20, 20), positive=False)
-    after = session.labels[6] == 1
-    assert not after[20, 20]
-    assert after.any()
-    assert not (after & ~before).any()
-    session.undo()
-    np.testing.assert_array_equal(session.labels[6] == 1, before)

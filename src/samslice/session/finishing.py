@@ -80,7 +80,9 @@ class Finishing(Choosing):
         chosen = set(self._chosen(object_ids))
         state = self._state
         items = [i for o in chosen for i in items_of(state, o)]
-        held = [key for key in self._painter.records if key.object_id in chosen]
+        records = self._painter.records
+        held = [key for key in records if key.object_id in chosen]
+        held.sort(key=lambda key: records[key].number, reverse=True)
         after = replace(
             state,
             prompts=tuple(i for i in state.prompts if i.object_id not in chosen),
@@ -93,7 +95,7 @@ class Finishing(Choosing):
             return sorted(chosen)
         places = {item.place for item in items}
         edit = self._edit("discard", after, places)
-        for key in reversed(held):  # the latest first: it may cover the earlier
+        for key in held:  # the latest first: it may cover the earlier
             painted = self._painter.paint(
                 key.place, {}, (), lambda *_: [], gone=[key.object_id], pending=self.pending
             )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from samslice.session.history import Changes
+from samslice.session.crossing import hand_down
+from samslice.session.history import Changes, merge
 from samslice.session.labels import Patch
 from samslice.session.records import Record, among, extended, flatten, give_back, records_of
 from samslice.session.state import Key, Place, bounds, join_regions, within
@@ -147,8 +148,14 @@ class Painter:
         window = _clip(join_regions(spread), shape)
         current = self._read(place, window)
         base = current.copy()
+        crossed: Changes = {}
         for object_id, record in known.items():
-            give_back(base, record, object_id, window, shape[1])
+            lost = give_back(base, record, object_id, window, shape[1])
+            if lost.any():
+                key, labels = Key(object_id, *place), tuple(self.target.shape)
+                handed = hand_down(self.records, key, record, lost, labels)
+                self.replace(handed, which=1)
+                merge(crossed, handed)
         new = base.copy()
         new[among(new, objects)] = 0
         cleared = new.copy()
@@ -166,7 +173,9 @@ class Painter:
         patch = self._write(place, window, current, new)
         changed = records_of(base, new, objects, window, shape[1])
         areas = dict.fromkeys(objects, 0) | _count(new, objects)
-        return self._note(place, objects, gone, patch, changed, pending, areas)
+        painted = self._note(place, objects, gone, patch, changed, pending, areas)
+        merge(painted.records, crossed)
+        return painted
 
     def _unrecorded(self, place: Place, object_ids: list[int]) -> list[Region]:
         """Where the labels have objects that nothing is known of here."""

@@ -12,7 +12,7 @@ import numpy as np
 from samslice.engine.types import Prompt
 from samslice.session.editing import Editing
 from samslice.session.labels import ids_in
-from samslice.session.state import Key, Place, PromptItem, State, items_on
+from samslice.session.state import Key, Place, PromptItem, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -348,22 +348,13 @@ class Prompting(Editing):
         after = self._without_choices({item.key})
         after = replace(
             after,
-            prompts=(*after.prompts, *self._context(item), item),
+            prompts=(*after.prompts, item),
             finished=after.finished - {object_id},
             ends=after.ends - {item.key},
         )
         self._edit(label, after, [place])
         self._follow_up([place])
         return item.uid
-
-    def _context(self, item: PromptItem) -> list[PromptItem]:
-        """The object's pixels, where a prompt says only what does not belong to it."""
-        if item.positive or item.object_id in items_on(self._state, item.key.place):
-            return []
-        mask = self._painter.pixels_of(item.key)
-        if not mask.any():
-            return []
-        return [PromptItem(next(self._uids), *item.key, "mask", mask=mask)]
 
     def _replace_items(self, label: str, new: dict[int, PromptItem | None]) -> None:
         old = [item for item in self._state.prompts if item.uid in new]

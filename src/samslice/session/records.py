@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samslice.engine.types import Region
+
+_numbers = count()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,12 +32,16 @@ class Record:
     shown : tuple
         What the pixels were made from; empty where they come from a
         propagation or a brush.
+    number : int
+        Rises with every record that is painted: where the planes of two cross,
+        what the later one covered is what the earlier one left.
     """
 
     pixels: NDArray[np.int64]
     present: NDArray[np.bool_]
     covered: NDArray[Any]
     shown: tuple[Any, ...] = ()
+    number: int = field(default_factory=lambda: next(_numbers))
 
     @property
     def nbytes(self) -> int:
@@ -55,7 +62,8 @@ class Record:
             The rest.
         """
         kept = ~lost
-        return Record(self.pixels[kept], self.present[kept], self.covered[kept], self.shown)
+        pixels, present, covered = self.pixels[kept], self.present[kept], self.covered[kept]
+        return replace(self, pixels=pixels, present=present, covered=covered)
 
     def forgetting(self, object_ids: Collection[int]) -> Record:
         """Leave out which pixels were those of some objects.
@@ -74,7 +82,7 @@ class Record:
         if not theirs.any():
             return self
         covered = np.where(theirs, 0, self.covered).astype(self.covered.dtype)
-        return Record(self.pixels, self.present, covered, self.shown)
+        return replace(self, covered=covered)
 
     def region(self, cols: int) -> Region | None:
         """Say where its pixels lie.
@@ -142,7 +150,7 @@ def flatten(mask: NDArray[np.bool_], window: Region, cols: int) -> NDArray[np.in
 
 def give_back(
     base: NDArray[Any], record: Record, object_id: int, window: Region, cols: int
-) -> None:
+) -> NDArray[np.bool_]:
     """Put back what an object covered, where its pixels are still as they were left.
 
     Parameters
@@ -157,11 +165,17 @@ def give_back(
         (row0, col0, row1, col1), half-open.
     cols : int
         Columns of the plane.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+        Which of the record's pixels were no longer as they were left.
     """
     rows, columns = np.divmod(record.pixels, cols)
     at = (rows - window[0], columns - window[1])
     ours = base[at] == np.where(record.present, object_id, 0)
     base[at[0][ours], at[1][ours]] = record.covered[ours]
+    return ~ours
 
 
 def records_of(
