@@ -62,7 +62,7 @@ class Acting(Choosing):
                 features.iloc[row, column] = not features.iloc[row, column]
             points.features = features  # the bridge tells the session
             return
-        self._set_sign(not bool(points.feature_defaults[POSITIVE].iloc[0]))
+        self._set_sign(not place.upcoming.positive)
 
     @action
     def next_candidate(self) -> None:

@@ -153,7 +153,6 @@ def tool_of(active: Any, place: Workplace | None) -> str:
         layer = getattr(place, kind)
         if layer is not None and layer == active and str(layer.mode) == mode:
             if kind == "points":
-                positive = bool(layer.feature_defaults["positive"].iloc[0])
-                return "positive" if positive else "negative"
+                return "positive" if place.upcoming.positive else "negative"
             return tool
     return ""
