@@ -193,6 +193,28 @@ class SamWidget(QWidget):
         self.controller.close()
         super().closeEvent(event)
 
+    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Let keys and commands prefer this widget to one that is hidden.
+
+        Parameters
+        ----------
+        event : QShowEvent
+            Passed on.
+        """
+        super().showEvent(event)
+        self.controller.is_shown = True
+
+    def hideEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Leave keys and commands to a widget that is shown.
+
+        Parameters
+        ----------
+        event : QHideEvent
+            Passed on.
+        """
+        super().hideEvent(event)
+        self.controller.is_shown = False
+
     def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Stop all work when napari takes the widget out of its dock, which closes nothing.
 
