@@ -262,6 +262,22 @@ def test_finished_objects_stay_finished_for_the_next_widget(open_sam):
     np.testing.assert_array_equal(again.labels.data, before)
 
 
+def test_results_that_are_made_anew_lie_below_the_clicks(open_sam, viewer_model):
+    sam = open_sam()
+    viewer_model.layers.remove(sam.labels)
+    sam.set_tool("positive")
+    assert sam.wait(10)
+    names = [layer.name for layer in viewer_model.layers]
+    assert names == ["Image", "Image objects", "Image drawings", "Image clicks"]
+
+
+def test_new_results_lie_below_the_users_own_clicks(open_sam, viewer_model):
+    image = viewer_model.add_image(np.zeros((6, 64, 64), np.uint8))
+    mine = viewer_model.add_points(ndim=3)
+    sam = open_sam(image=image, points=mine)
+    assert viewer_model.layers.index(sam.labels) < viewer_model.layers.index(mine)
+
+
 def sam_image(sam):
     return next(layer for layer in sam.viewer.layers if isinstance(layer, make.Image))
 

@@ -290,6 +290,15 @@ def _is(found: Any, wanted: Any) -> bool:
     return not pd.isna(found) and bool(found == wanted)
 
 
+def place_in(viewer: ViewerModel, layer: Layer, image: Image) -> None:
+    """Put a new layer into a viewer: results directly above the image, prompts on top."""
+    there = list(viewer.layers)
+    at = len(there)
+    if isinstance(layer, Labels):
+        at = next((n + 1 for n, one in enumerate(there) if plain(one) is image), at)
+    viewer.layers.insert(at, layer)
+
+
 def count(layer: Points | Shapes) -> int:
     """Count the clicks or drawings of a layer."""
     return layer.nshapes if isinstance(layer, Shapes) else len(layer.data)

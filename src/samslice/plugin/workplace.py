@@ -132,7 +132,7 @@ class Workplace:
         else:
             self.upcoming.join(layer)
         if fresh:
-            self._host.viewer.layers.append(layer)
+            make.place_in(self._host.viewer, layer, self.image)
         return layer
 
     def _let_go(self, layer: Any) -> None:
