@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from samslice.engine.options import PropagateOptions
 from samslice.plugin import layers as make
 
 RECTANGLE = np.array([[2, 9.5, 9.5], [2, 9.5, 29.5], [2, 29.5, 29.5], [2, 29.5, 9.5]])
@@ -295,6 +296,30 @@ def test_propagation_fills_the_table_and_undo_empties_it(open_sam, viewer_model)
     assert viewer_model.dims.current_step[0] == 5
     sam.undo()
     assert [row.plane for row in sam.table] == [2]
+
+
+@pytest.mark.parametrize("how", ["propagate", "repropagate"])
+def test_propagation_knows_the_size_of_a_voxel_from_the_layer(open_sam, viewer_model, how):
+    sam = open_sam(scale=(3, 0.5, 0.5))
+    viewer_model.dims.set_current_step(0, 2)
+    sam.points.add([2, 30, 30])
+    assert sam.wait(10)
+    getattr(sam, how)()
+    assert sam.wait(20)
+    assert len(sam.table) == 6
+    assert sam.session.options.spacing == (3, 0.5, 0.5)
+
+
+def test_a_spacing_that_is_given_counts_more_than_the_layer_s(open_sam, viewer_model):
+    given = PropagateOptions(spacing=(5, 1, 1))
+    sam = open_sam(scale=(3, 0.5, 0.5))
+    sam.set_options(given)
+    viewer_model.dims.set_current_step(0, 2)
+    sam.points.add([2, 30, 30])
+    assert sam.wait(10)
+    sam.propagate()
+    assert sam.wait(20)
+    assert sam.session.options == sam.options == given
 
 
 # ---------------------------------------------------------------------- data of all kinds

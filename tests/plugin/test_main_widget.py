@@ -349,6 +349,11 @@ def test_of_two_widgets_the_palette_acts_on_the_one_of_the_active_layer(
         assert find_widget(viewer) is widget
 
 
+def test_the_size_of_a_voxel_is_not_asked_for(opened: Callable[..., SamWidget]) -> None:
+    """The layer's scale says it."""
+    assert "spacing" not in opened().options.fields
+
+
 def test_the_controller_knows_whether_its_widget_is_shown(
     opened: Callable[..., SamWidget], viewer: Any
 ) -> None:

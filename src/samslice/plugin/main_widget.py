@@ -70,7 +70,7 @@ class SamWidget(QWidget):
         self.objects = ObjectPanel()
         self.propagation = PropagatePanel()
         self.jobs = JobsPanel()
-        self.options = OptionsForm(PropagateOptions(), skip=("direction",))
+        self.options = OptionsForm(PropagateOptions(), skip=("direction", "spacing"))
         self.quality = QualityPanel()
         self.encoder = EncoderPanel()
         self.layers = LayersPanel()
