@@ -147,6 +147,10 @@ def test_a_click_outside_is_refused_in_words_and_taken_off(open_sam, heard):
     assert sam.wait(10)
     assert len(sam.points.data) == len(sam.session.state.prompts) == 1
     assert "outside" in heard[-1][1]
+    assert "(2, 500, 20) is outside; click inside the image of 6 × 64 × 64 pixels" in heard[-1][1]
+    sam.points.data = np.array([[2, 20, 64.00526]])  # moved there
+    assert "(2, 20, 64) is outside; click inside the image" in heard[-1][1]
+    np.testing.assert_allclose(sam.points.data, [[2, 20, 20]])
 
 
 def test_pasted_clicks_are_prompts_of_their_own(open_sam):

@@ -299,6 +299,15 @@ def place_in(viewer: ViewerModel, layer: Layer, image: Image) -> None:
     viewer.layers.insert(at, layer)
 
 
+def sign_colors(signs: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Colours, RGBA from 0 to 1, of prompts with these signs."""
+    return np.where(signs[:, None], _rgba(POSITIVE_COLOR), _rgba(NEGATIVE_COLOR))
+
+
+def _rgba(color: str) -> NDArray[np.float64]:
+    return np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0])
+
+
 def count(layer: Points | Shapes) -> int:
     """Count the clicks or drawings of a layer."""
     return layer.nshapes if isinstance(layer, Shapes) else len(layer.data)
