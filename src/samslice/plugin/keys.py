@@ -75,7 +75,8 @@ class _Press:
     """A bound key; of several widgets on one viewer it acts on the one that ranks highest."""
 
     def __init__(self, name: str) -> None:
-        self.name = self.__name__ = name  # napari asks keys for the latter, as of a function
+        self.__name__ = "samslice"  # napari asks for it, and looks for its own: undo is one
+        self.name = name
         self.owners: list[Keys] = []
 
     def __call__(self, _: Any) -> None:
