@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from samslice.engine.options import PropagateOptions
 from samslice.plugin import layers as make
 
 RECTANGLE = np.array([[2, 9.5, 9.5], [2, 9.5, 29.5], [2, 29.5, 29.5], [2, 29.5, 9.5]])
@@ -146,6 +147,10 @@ def test_a_click_outside_is_refused_in_words_and_taken_off(open_sam, heard):
     assert sam.wait(10)
     assert len(sam.points.data) == len(sam.session.state.prompts) == 1
     assert "outside" in heard[-1][1]
+    assert "(2, 500, 20) is outside; click inside the image of 6 × 64 × 64 pixels" in heard[-1][1]
+    sam.points.data = np.array([[2, 20, 64.00526]])  # moved there
+    assert "(2, 20, 64) is outside; click inside the image" in heard[-1][1]
+    np.testing.assert_allclose(sam.points.data, [[2, 20, 20]])
 
 
 def test_pasted_clicks_are_prompts_of_their_own(open_sam):
@@ -262,6 +267,22 @@ def test_finished_objects_stay_finished_for_the_next_widget(open_sam):
     np.testing.assert_array_equal(again.labels.data, before)
 
 
+def test_results_that_are_made_anew_lie_below_the_clicks(open_sam, viewer_model):
+    sam = open_sam()
+    viewer_model.layers.remove(sam.labels)
+    sam.set_tool("positive")
+    assert sam.wait(10)
+    names = [layer.name for layer in viewer_model.layers]
+    assert names == ["Image", "Image objects", "Image drawings", "Image clicks"]
+
+
+def test_new_results_lie_below_the_users_own_clicks(open_sam, viewer_model):
+    image = viewer_model.add_image(np.zeros((6, 64, 64), np.uint8))
+    mine = viewer_model.add_points(ndim=3)
+    sam = open_sam(image=image, points=mine)
+    assert viewer_model.layers.index(sam.labels) < viewer_model.layers.index(mine)
+
+
 def sam_image(sam):
     return next(layer for layer in sam.viewer.layers if isinstance(layer, make.Image))
 
@@ -279,6 +300,30 @@ def test_propagation_fills_the_table_and_undo_empties_it(open_sam, viewer_model)
     assert viewer_model.dims.current_step[0] == 5
     sam.undo()
     assert [row.plane for row in sam.table] == [2]
+
+
+@pytest.mark.parametrize("how", ["propagate", "repropagate"])
+def test_propagation_knows_the_size_of_a_voxel_from_the_layer(open_sam, viewer_model, how):
+    sam = open_sam(scale=(3, 0.5, 0.5))
+    viewer_model.dims.set_current_step(0, 2)
+    sam.points.add([2, 30, 30])
+    assert sam.wait(10)
+    getattr(sam, how)()
+    assert sam.wait(20)
+    assert len(sam.table) == 6
+    assert sam.session.options.spacing == (3, 0.5, 0.5)
+
+
+def test_a_spacing_that_is_given_counts_more_than_the_layer_s(open_sam, viewer_model):
+    given = PropagateOptions(spacing=(5, 1, 1))
+    sam = open_sam(scale=(3, 0.5, 0.5))
+    sam.set_options(given)
+    viewer_model.dims.set_current_step(0, 2)
+    sam.points.add([2, 30, 30])
+    assert sam.wait(10)
+    sam.propagate()
+    assert sam.wait(20)
+    assert sam.session.options == sam.options == given
 
 
 # ---------------------------------------------------------------------- data of all kinds

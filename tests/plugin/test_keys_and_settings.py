@@ -54,6 +54,61 @@ def test_every_tool_has_a_key_and_every_key_an_action():
         assert action.name.startswith("tool:") or callable(getattr(SamController, action.name))
 
 
+def clicked_twice(open_sam):
+    """Two controllers on one viewer, each with a pending object."""
+    both = open_sam(), open_sam()
+    for sam in both:
+        sam.points.add([2, 20, 20])
+        assert sam.wait(10)
+    return both
+
+
+def press(viewer, key):
+    """Press a key as napari finds it: on the active layer, then on the viewer."""
+    viewer.keymap[next(k for k in viewer.keymap if str(k) == spelled(key))](viewer)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_of_two_widgets_a_key_acts_on_the_one_of_the_active_layer(open_sam, viewer_model, which):
+    both = clicked_twice(open_sam)
+    viewer_model.layers.selection.active = both[which].image
+    press(viewer_model, "K")
+    assert [bool(sam.state.finished) for sam in both] == [which == 0, which == 1]
+
+
+def test_without_an_active_layer_a_key_acts_on_the_widget_that_is_shown(open_sam, viewer_model):
+    both = clicked_twice(open_sam)
+    viewer_model.layers.selection.clear()
+    both[1].is_shown = True
+    press(viewer_model, "K")
+    assert [bool(sam.state.finished) for sam in both] == [False, True]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_keys_of_a_viewer_live_as_long_as_one_widget(open_sam, viewer_model, which):
+    both = clicked_twice(open_sam)
+    n = len(viewer_model.keymap)
+    both[which].close()
+    assert len(viewer_model.keymap) == n > 0
+    viewer_model.layers.selection.active = both[1 - which].image
+    press(viewer_model, "K")
+    assert both[1 - which].state.finished == (1,)
+    both[1 - which].close()
+    assert not viewer_model.keymap
+
+
+def test_a_key_that_the_user_has_bound_stays_the_user_s(open_sam, viewer_model):
+    pressed = []
+    viewer_model.bind_key("K", pressed.append)
+    both = clicked_twice(open_sam)
+    press(viewer_model, "K")
+    assert pressed == [viewer_model]
+    for sam in both:
+        assert sam.state.finished == ()
+        sam.close()
+    assert list(viewer_model.keymap.values()) == [pressed.append]
+
+
 def test_preferences_are_read(monkeypatch, tmp_path):
     import napari.settings
 

@@ -349,6 +349,24 @@ def test_of_two_widgets_the_palette_acts_on_the_one_of_the_active_layer(
         assert find_widget(viewer) is widget
 
 
+def test_the_size_of_a_voxel_is_not_asked_for(opened: Callable[..., SamWidget]) -> None:
+    """The layer's scale says it."""
+    assert "spacing" not in opened().options.fields
+
+
+def test_the_controller_knows_whether_its_widget_is_shown(
+    opened: Callable[..., SamWidget], viewer: Any
+) -> None:
+    widget = opened()
+    viewer.window._qt_window.show()
+    assert widget.isVisible()
+    assert widget.controller.rank()[1]
+    dock = widget.parent().parent() if widget.parent() else widget
+    dock.hide()
+    assert not widget.isVisible()
+    assert not widget.controller.rank()[1]
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_texts_and_pictures_stand_out_in_both_themes(
     theme: str, opened: Callable[..., SamWidget], viewer: Any, qtbot: QtBot

@@ -432,3 +432,30 @@ def test_sizes_are_told_in_the_larger_unit() -> None:
     from samslice.plugin.panels.wording import size
 
     assert [size(n) for n in (1, 84_000_000, 2_500_000_000)] == ["1 MB", "84 MB", "2.5 GB"]
+
+
+def test_the_cost_takes_as_much_room_for_one_line_as_for_two(qtbot: QtBot) -> None:
+    """Else Pause and Cancel move under the mouse while planes are encoded."""
+    from samslice.plugin.panels.propagation import PropagatePanel
+
+    panel = make(qtbot, PropagatePanel)
+    panel.resize(280, 10)
+    heights = []
+    for text in (
+        "Nothing to propagate yet.",
+        "At most 60 planes, 52 of them to encode: about 31 s",
+    ):
+        panel.show_cost(values.CostEstimate(60, 52, 31.0, 0, 0, text))
+        heights.append(panel.heightForWidth(280))
+    assert heights[0] == heights[1]
+
+
+def test_contrast_cannot_be_chosen_where_it_is_ignored(qtbot: QtBot) -> None:
+    from samslice.plugin.panels.encoder import EncoderPanel
+
+    panel = make(qtbot, EncoderPanel)
+    panel.show_source(values.SourceView(is_rgb=True))
+    assert not panel.normalization.isEnabled()
+    assert "RGB" in panel.normalization.toolTip()
+    panel.show_source(values.SourceView())
+    assert panel.normalization.isEnabled()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from samslice.plugin.viewstate import Axes, free_axes, read_view
+from samslice.plugin.viewstate import Axes, free_axes, read_view, spacing_of
 
 
 def shown(viewer, image, **keywords):
@@ -66,3 +66,33 @@ def test_a_volume_shows_no_plane(viewer_model):
 def test_axes_of_a_single_plane_are_no_stack(viewer_model):
     image = viewer_model.add_image(np.zeros((1, 8, 1, 20, 30)))
     assert free_axes(viewer_model.dims, image, Axes(5)) == [1]
+
+
+def spacing(viewer, image, channel=None):
+    axes = Axes(image.ndim, channel)
+    return spacing_of(image, axes, read_view(viewer.dims, image, axes).view)
+
+
+def test_the_size_of_a_voxel_is_the_layer_s_scale_along_stack_row_and_column(viewer_model):
+    image = viewer_model.add_image(np.zeros((4, 6, 8)), scale=(3, 0.5, -0.25))
+    assert spacing(viewer_model, image) == (3, 0.5, 0.25)
+    viewer_model.dims.order = (2, 0, 1)
+    assert spacing(viewer_model, image) == (0.25, 3, 0.5)
+
+
+def test_a_channel_axis_has_no_part_in_the_size_of_a_voxel(viewer_model):
+    image = viewer_model.add_image(np.zeros((4, 3, 6, 8)), scale=(3, 9, 0.5, 0.5))
+    assert spacing(viewer_model, image, channel=1) == (3, 0.5, 0.5)
+
+
+def test_the_size_of_a_voxel_heeds_units(viewer_model):
+    keywords = {"scale": (2, 500, 500), "units": ("um", "nm", "nm")}
+    image = viewer_model.add_image(np.zeros((4, 6, 8)), **keywords)
+    assert spacing(viewer_model, image) == pytest.approx((2000, 500, 500))
+
+
+def test_time_and_single_planes_have_no_spacing(viewer_model):
+    series = viewer_model.add_image(np.zeros((4, 6, 8)), units=("s", "um", "um"))
+    assert spacing(viewer_model, series) is None
+    viewer_model.layers.clear()
+    assert spacing(viewer_model, viewer_model.add_image(np.zeros((6, 8)))) is None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samslice.plugin import reports
 from samslice.plugin.choosing import Choosing
 from samslice.plugin.layers import POSITIVE
+from samslice.plugin.viewstate import spacing_of
 from samslice.session.state import Key
+
+if TYPE_CHECKING:
+    from samslice.session.session import Session
 
 
 def action(method: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -62,7 +67,7 @@ class Acting(Choosing):
                 features.iloc[row, column] = not features.iloc[row, column]
             points.features = features  # the bridge tells the session
             return
-        self._set_sign(not bool(points.feature_defaults[POSITIVE].iloc[0]))
+        self._set_sign(not place.upcoming.positive)
 
     @action
     def next_candidate(self) -> None:
@@ -140,12 +145,24 @@ class Acting(Choosing):
     def propagate(self) -> None:
         """Carry the pending objects through the stack, else the selected label."""
         if self._place is not None and self.session is not None:
-            self.session.propagate(reports.chosen_objects(self._place), options=self._options)
+            self._measure(self.session)
+            self.session.propagate(reports.chosen_objects(self._place))
+
+    def _measure(self, session: Session) -> None:
+        """Take the size of a voxel from the layer, unless options say it."""
+        from samslice.engine.options import PropagateOptions
+
+        place, options = self._place, self._options
+        if place is not None and options.spacing == PropagateOptions().spacing:
+            spacing = spacing_of(place.image, place.axes, session.view)
+            options = options if spacing is None else replace(options, spacing=spacing)
+        session.options = options
 
     @action
     def repropagate(self) -> None:
         """Carry the current object's correction on this plane to the neighbouring anchors."""
         if self.session is not None:
+            self._measure(self.session)
             self.session.repropagate(self.session.current, self.session.plane)
 
     @action

@@ -33,15 +33,7 @@ def find_widget(viewer: napari.Viewer) -> SamWidget | None:
     windows = QApplication.topLevelWidgets()
     found = [widget for window in windows for widget in window.findChildren(SamWidget)]
     docked = [widget for widget in found if widget.controller.viewer == viewer]
-    active = viewer.layers.selection.active
-
-    def rank(widget: SamWidget) -> tuple[bool, bool]:
-        sam = widget.controller
-        ours = (sam.image, sam.points, sam.shapes, sam.labels)
-        on_active = active is not None and active in ours
-        return on_active, widget.isVisible()
-
-    return max(docked, key=rank, default=None)
+    return max(docked, key=lambda widget: widget.controller.rank(), default=None)
 
 
 def _do(viewer: napari.Viewer, name: str) -> None:

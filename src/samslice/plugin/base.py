@@ -89,7 +89,8 @@ class Base:
         self._shown: dict[str, Any] = {}
         self._active: dict[str, ProgressView] = {}
         self.runner = Runner(self.guard, has_gui=hasattr(self._viewer, "window"))
-        self._keys = Keys(self.act)
+        self.is_shown = False
+        self._keys = Keys(self.act, self.rank)
         self._loader = ModelLoader(
             self.runner,
             device or settings.device,
@@ -198,6 +199,19 @@ class Base:
     def tool(self) -> str:
         """The tool in hand; empty if it is none of ours."""
         return tool_of(make.plain(self._viewer.layers.selection.active), self._place)
+
+    def rank(self) -> tuple[bool, bool]:
+        """Say how near this is to what the user does: for commands where there are several.
+
+        Returns
+        -------
+        tuple of bool
+            Whether the active layer is one of this controller's, and whether
+            its widget is shown.
+        """
+        active = make.plain(self._viewer.layers.selection.active)
+        ours = (self.image, self.points, self.shapes, self.labels)
+        return active is not None and active in ours, self.is_shown
 
     @property
     def options(self) -> PropagateOptions:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from samslice.plugin.layers import set_defaults
 from samslice.plugin.prompt_layers import Clicks, Drawings
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samslice.plugin.layer_labels import LayerLabels
+    from samslice.plugin.next_prompt import NextPrompt
     from samslice.plugin.viewstate import Axes
     from samslice.session.session import Session
 
@@ -38,6 +38,8 @@ class LayerBridge:
         Its axes.
     target : LayerLabels
         Where the session writes.
+    upcoming : NextPrompt
+        Keeps the object and the sign of the next prompts in the layers.
     guard : callable
         Calls what layers' events ask for; must not raise.
     tell : callable
@@ -50,6 +52,7 @@ class LayerBridge:
         image: Image,
         axes: Axes,
         target: LayerLabels,
+        upcoming: NextPrompt,
         *,
         guard: Guard,
         tell: Callable[[str], object],
@@ -58,6 +61,7 @@ class LayerBridge:
         self._image = image
         self._axes = axes
         self._target = target
+        self._upcoming = upcoming
         self._guard = guard
         self._tell = tell
         self._quiet = 0
@@ -191,14 +195,11 @@ class LayerBridge:
             self._show_current()
 
     def _show_current(self) -> None:
+        self._upcoming.show()
         current = self._session.current
-        if current == self._shown_current:
-            return
-        self._shown_current = current
-        for layer in (self.points, self.shapes):
-            if layer is not None:
-                set_defaults(layer, current, None)
-        self._target.layer.selected_label = current
+        if current != self._shown_current:  # else the label is the user's choice, by pipette
+            self._shown_current = current
+            self._target.layer.selected_label = current
 
     def color_of(self, object_ids: NDArray[Any]) -> NDArray[Any]:
         """Colours of objects in the labels layer.

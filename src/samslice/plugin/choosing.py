@@ -275,11 +275,7 @@ class Choosing(Hosting):
 
     def _set_sign(self, positive: bool) -> None:
         """Set the sign of the next clicks and scribbles."""
-        place = self._place
-        if place is None:
-            return
-        for layer in (place.points, place.shapes):
-            if layer is not None:
-                current = int(layer.feature_defaults[make.OBJECT].iloc[0])
-                make.set_defaults(layer, current, positive)
-        self.refresh("tool")
+        if self._place is not None:
+            self._place.upcoming.positive = positive
+            self._place.upcoming.show()
+            self.refresh("tool")

@@ -65,6 +65,27 @@ class Drawn:
     value: Any
 
 
+def check_click(click: NDArray[np.float64], shape: tuple[int, ...]) -> None:
+    """Refuse a click beside the image.
+
+    Parameters
+    ----------
+    click : ndarray of shape (axes,)
+        In data pixels.
+    shape : tuple of int
+        Of the image.
+
+    Raises
+    ------
+    ValueError
+        If it is outside.
+    """
+    if not ((click >= -0.5) & (click <= np.array(shape) - 0.5)).all():
+        at = ", ".join(f"{value:.0f}" for value in click)
+        size = " × ".join(map(str, shape))
+        raise ValueError(f"({at}) is outside; click inside the image of {size} pixels.")
+
+
 def read_drawing(drawing: Drawing, view: View, shape: tuple[int, ...]) -> Drawn:
     """Turn a shape into a prompt on a plane.
 

@@ -71,6 +71,19 @@ MODES = {
 """The layer and its mode for each tool."""
 
 
+class _Press:
+    """A bound key; of several widgets on one viewer it acts on the one that ranks highest."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = "samslice"  # napari asks for it, and looks for its own: undo is one
+        self.name = name
+        self.owners: list[Keys] = []
+
+    def __call__(self, _: Any) -> None:
+        if self.owners:
+            max(self.owners, key=lambda keys: keys.rank()).act(self.name)
+
+
 class Keys:
     """Bind the keys to layers and a viewer, and unbind them.
 
@@ -78,11 +91,14 @@ class Keys:
     ----------
     act : callable
         Given the name of an action.
+    rank : callable
+        Which of several widgets on one viewer a key is for: the highest.
     """
 
-    def __init__(self, act: Callable[[str], object]) -> None:
-        self._act = act
-        self._bound: list[tuple[Any, str, Any]] = []
+    def __init__(self, act: Callable[[str], object], rank: Callable[[], tuple[bool, bool]]) -> None:
+        self.act = act
+        self.rank = rank
+        self._bound: list[tuple[Any, str, _Press]] = []
 
     def bind(self, thing: Any) -> None:
         """Bind the keys.
@@ -90,33 +106,32 @@ class Keys:
         Parameters
         ----------
         thing : layer or viewer
-            A viewer gets no undo and redo, and none that is bound already:
-            there may be another widget.
+            A viewer gets no undo and redo, and none that is the user's own.
+            Widgets on one viewer share its keys.
         """
         if any(bound is thing for bound, *_ in self._bound):
             return
         is_viewer = hasattr(thing, "layers")
-        taken = {str(key) for key in thing.keymap}
+        taken = {str(key): call for key, call in thing.keymap.items()}
         for action in ACTIONS:
             if not action.key or (is_viewer and action.name in _LAYERS_ONLY):
                 continue
-            if is_viewer and _spelled(action.key) in taken:
+            call = taken.get(_spelled(action.key)) if is_viewer else None
+            if call is None:
+                call = _Press(action.name)
+                thing.bind_key(action.key, call, overwrite=True)
+            elif not isinstance(call, _Press):
                 continue
-            call = self._make(action.name)
-            thing.bind_key(action.key, call, overwrite=True)
+            call.owners.append(self)
             self._bound.append((thing, action.key, call))
-
-    def _make(self, name: str) -> Callable[[Any], None]:
-        def press(_: Any) -> None:
-            self._act(name)
-
-        return press
 
     def unbind(self, thing: Any) -> None:
         """Unbind the keys of one layer or viewer."""
         for bound, key, call in self._bound:
-            if bound is thing and call in thing.keymap.values():
-                thing.bind_key(key, None)
+            if bound is thing:
+                call.owners.remove(self)
+                if not call.owners and any(call is one for one in thing.keymap.values()):
+                    thing.bind_key(key, None)
         self._bound = [entry for entry in self._bound if entry[0] is not thing]
 
     def close(self) -> None:
@@ -153,7 +168,6 @@ def tool_of(active: Any, place: Workplace | None) -> str:
         layer = getattr(place, kind)
         if layer is not None and layer == active and str(layer.mode) == mode:
             if kind == "points":
-                positive = bool(layer.feature_defaults["positive"].iloc[0])
-                return "positive" if positive else "negative"
+                return "positive" if place.upcoming.positive else "negative"
             return tool
     return ""

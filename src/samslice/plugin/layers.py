@@ -185,6 +185,12 @@ def is_ours(layer: Layer, image: Image | None = None) -> bool:
     return image is None or mark.get("image") == image.unique_id
 
 
+def finished_in(labels: Labels) -> set[int]:
+    """Read which objects an earlier widget has noted as finished in a layer of results."""
+    mark = labels.metadata.get(KEY)
+    return {int(i) for i in mark.get("finished", ())} if isinstance(mark, dict) else set()
+
+
 def is_taken(layer: Layer) -> bool:
     """Whether a controller works on the layer."""
     return bool(layer.metadata.get(f"{KEY}_taken"))
@@ -220,6 +226,16 @@ def fits(layer: Layer, image: Image, axes: Axes) -> bool:
         wanted = axes.insert(axes.drop(spatial_shape(image)), 1)
         return not layer.multiscale and tuple(layer.data.shape) == wanted and _writable(layer.data)
     return isinstance(layer, (Points, Shapes)) and layer.ndim == image.ndim
+
+
+def must_fit(layer: Layer, image: Image, axes: Axes) -> None:
+    """Raise ValueError for a layer that `fits` refuses."""
+    if not fits(layer, image, axes):
+        raise ValueError(
+            f"the layer {layer.name!r} does not fit the image {image.name!r}: points and "
+            "shapes need as many axes, labels its shape at full resolution and data that can "
+            "be written to."
+        )
 
 
 def _writable(data: Any) -> bool:
@@ -265,9 +281,31 @@ def set_defaults(layer: Points | Shapes, object_id: int, positive: bool | None) 
     wanted: dict[str, Any] = {OBJECT: object_id, UID: 0}
     if positive is not None:
         wanted[POSITIVE] = positive
-    if all(name in defaults and defaults[name].iloc[0] == v for name, v in wanted.items()):
+    if all(name in defaults and _is(defaults[name].iloc[0], v) for name, v in wanted.items()):
         return
     layer.feature_defaults = {name: defaults[name].iloc[0] for name in defaults} | wanted
+
+
+def _is(found: Any, wanted: Any) -> bool:
+    return not pd.isna(found) and bool(found == wanted)
+
+
+def place_in(viewer: ViewerModel, layer: Layer, image: Image) -> None:
+    """Put a new layer into a viewer: results directly above the image, prompts on top."""
+    there = list(viewer.layers)
+    at = len(there)
+    if isinstance(layer, Labels):
+        at = next((n + 1 for n, one in enumerate(there) if plain(one) is image), at)
+    viewer.layers.insert(at, layer)
+
+
+def sign_colors(signs: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Colours, RGBA from 0 to 1, of prompts with these signs."""
+    return np.where(signs[:, None], _rgba(POSITIVE_COLOR), _rgba(NEGATIVE_COLOR))
+
+
+def _rgba(color: str) -> NDArray[np.float64]:
+    return np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0])
 
 
 def count(layer: Points | Shapes) -> int:

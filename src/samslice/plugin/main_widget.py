@@ -70,7 +70,7 @@ class SamWidget(QWidget):
         self.objects = ObjectPanel()
         self.propagation = PropagatePanel()
         self.jobs = JobsPanel()
-        self.options = OptionsForm(PropagateOptions(), skip=("direction",))
+        self.options = OptionsForm(PropagateOptions(), skip=("direction", "spacing"))
         self.quality = QualityPanel()
         self.encoder = EncoderPanel()
         self.layers = LayersPanel()
@@ -192,6 +192,28 @@ class SamWidget(QWidget):
         """
         self.controller.close()
         super().closeEvent(event)
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Let keys and commands prefer this widget to one that is hidden.
+
+        Parameters
+        ----------
+        event : QShowEvent
+            Passed on.
+        """
+        super().showEvent(event)
+        self.controller.is_shown = True
+
+    def hideEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Leave keys and commands to a widget that is shown.
+
+        Parameters
+        ----------
+        event : QHideEvent
+            Passed on.
+        """
+        super().hideEvent(event)
+        self.controller.is_shown = False
 
     def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Stop all work when napari takes the widget out of its dock, which closes nothing.

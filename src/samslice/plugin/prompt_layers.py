@@ -14,16 +14,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from samslice.plugin.drawings import Drawing, Drawn, drawing_of, read_drawing
+from samslice.plugin.drawings import Drawing, Drawn, check_click, drawing_of, read_drawing
 from samslice.plugin.layers import (
     CURRENT,
-    NEGATIVE_COLOR,
     OBJECT,
     POSITIVE,
-    POSITIVE_COLOR,
     UID,
     complete_features,
     is_ours,
+    sign_colors,
 )
 
 if TYPE_CHECKING:
@@ -264,9 +263,11 @@ class Clicks(PromptLayer["NDArray[np.float64]"]):
         return bool((whole == there).all() and close.all())
 
     def _add(self, row: Row[NDArray[np.float64]]) -> int:
+        check_click(row.what, self._session.scene.shape)
         return self._session.add_point(tuple(row.what), row.positive, row.object_id)
 
     def _move(self, item: PromptItem, row: Row[NDArray[np.float64]]) -> int:
+        check_click(row.what, self._session.scene.shape)
         self._session.move_prompt(item.uid, tuple(row.what))
         return item.uid
 
@@ -279,7 +280,7 @@ class Clicks(PromptLayer["NDArray[np.float64]"]):
 
     def _paint(self, colors: NDArray[Any], signs: NDArray[np.bool_]) -> None:
         layer: Any = self.layer
-        border = _sign_colors(signs)
+        border = sign_colors(signs)
         if not np.allclose(layer.face_color, colors, atol=1e-3):
             layer.face_color = colors
         if not np.allclose(layer.border_color, border, atol=1e-3):
@@ -373,7 +374,7 @@ class Drawings(PromptLayer[Drawing]):
 
     def _paint(self, colors: NDArray[Any], signs: NDArray[np.bool_]) -> None:
         layer: Any = self.layer
-        edges = np.where(signs[:, None], colors, _sign_colors(signs))
+        edges = np.where(signs[:, None], colors, sign_colors(signs))
         if not np.allclose(layer.edge_color, edges, atol=1e-3):
             layer.edge_color = edges
 
@@ -390,11 +391,3 @@ def _sign(value: Any) -> bool:
     if value is None or value != value:  # a missing one
         return True
     return bool(value)
-
-
-def _sign_colors(signs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.where(signs[:, None], _rgba(POSITIVE_COLOR), _rgba(NEGATIVE_COLOR))
-
-
-def _rgba(color: str) -> NDArray[np.float64]:
-    return np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0])

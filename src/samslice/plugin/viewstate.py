@@ -84,6 +84,37 @@ def spatial_shape(image: Image) -> tuple[int, ...]:
     return tuple(int(n) for n in data.shape[: image.ndim])
 
 
+def spacing_of(image: Image, axes: Axes, view: View) -> tuple[float, float, float] | None:
+    """Size of a voxel along stack, row and column, as the layer's scale and units say.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+        The layer.
+    axes : Axes
+        Its axes.
+    view : View
+        Which of them are the stack's.
+
+    Returns
+    -------
+    tuple of float or None
+        In the unit of the columns; None where there is no stack, or where its
+        unit is none of length, as that of time, and cannot be compared.
+    """
+    from pint import DimensionalityError
+
+    if view.stack_axis is None:
+        return None
+    chosen = [axes.layer(axis) for axis in (view.stack_axis, view.row_axis, view.col_axis)]
+    unit = image.units[chosen[-1]]
+    try:
+        sizes = [abs(float((image.scale[a] * image.units[a]).to(unit).magnitude)) for a in chosen]
+    except DimensionalityError:
+        return None
+    return sizes[0], sizes[1], sizes[2]
+
+
 def free_axes(dims: Dims, image: Image, axes: Axes) -> list[int]:
     """Axes of the layer that a stack can run along in the present view.
 

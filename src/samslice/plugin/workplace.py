@@ -10,6 +10,7 @@ from napari import layers as napari_layers
 from samslice.plugin import layers as make
 from samslice.plugin.bridge import LayerBridge
 from samslice.plugin.layer_labels import LayerLabels
+from samslice.plugin.next_prompt import NextPrompt
 from samslice.plugin.viewstate import Axes, Shown, free_axes, read_view, spatial_shape
 from samslice.session.labels import ids_in
 
@@ -68,6 +69,7 @@ class Workplace:
         self.shapes: Shapes | None = None
         self.labels: Labels | None = None
         self.session: Session | None = None
+        self.upcoming = NextPrompt(self._current, host.guard)
         self.bridge: LayerBridge | None = None
         self.worker: Worker | None = None
         self.channels: tuple[int, ...] = () if axes.channel is None else (0,)
@@ -115,12 +117,8 @@ class Workplace:
 
     def _obtain(self, given: Any, kind: type[Any], create: Callable[[Image, Axes], Any]) -> Any:
         layer = given
-        if given is not None and not make.fits(given, self.image, self.axes):
-            raise ValueError(
-                f"the layer {given.name!r} does not fit the image {self.image.name!r}: points and "
-                "shapes need as many axes, labels its shape at full resolution and data that can "
-                "be written to."
-            )
+        if given is not None:
+            make.must_fit(given, self.image, self.axes)
         if layer is None:
             found = make.fitting(self._host.viewer, self.image, self.axes, kind)
             ours = (one for one in found if make.is_ours(one, self.image))
@@ -131,13 +129,19 @@ class Workplace:
         make.take(layer, True)
         if kind is napari_layers.Labels:
             self._used_ids = set() if fresh else None
+        else:
+            self.upcoming.join(layer)
         if fresh:
-            self._host.viewer.layers.append(layer)
+            make.place_in(self._host.viewer, layer, self.image)
         return layer
 
     def _let_go(self, layer: Any) -> None:
         if layer is not None:
             make.take(layer, False)
+            self.upcoming.leave(layer)
+
+    def _current(self) -> int:
+        return make.CURRENT if self.session is None else self.session.current
 
     def drop_layer(self, layer: Any) -> str:
         """Go on without a layer that was removed from the viewer.
@@ -239,10 +243,11 @@ class Workplace:
             self.image,
             self.axes,
             target,
+            self.upcoming,
             guard=self._host.guard,
             tell=lambda text: self._host.tell("warning", text),
         )
-        finished = self._remembered(target.layer)
+        finished = make.finished_in(target.layer)
         with session.batch("open"):
             self.bridge.attach(self.points, self.shapes)
             finished &= session.pending
@@ -252,10 +257,6 @@ class Workplace:
                 session.current = current
         session.state_changed.connect(self._remember)
         self._host.changed(self)
-
-    def _remembered(self, labels: Labels) -> set[int]:
-        mark = labels.metadata.get(make.KEY)
-        return {int(i) for i in mark.get("finished", ())} if isinstance(mark, dict) else set()
 
     def _remember(self) -> None:
         """Note what is finished where the next widget on these layers finds it."""

@@ -100,6 +100,7 @@ class EncoderPanel(Panel):
             rgb or (None if source.n_channels else "no axis is taken as channels.")
         )
         self.normalization.set_current(source.normalization)
+        self.normalization.set_allowed(rgb)
         for box, value in zip((self.low, self.high), source.percentiles, strict=True):
             with QSignalBlocker(box):
                 box.setValue(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QWidget
 
 from samslice.plugin.panels.controls import Choice, Panel, hint, row
@@ -32,6 +32,7 @@ class PropagatePanel(Panel):
         self.direction = Choice("Towards which planes objects are carried from where you click.")
         self.direction.set_choices(DIRECTIONS, "both")
         self.cost = hint()
+        self.cost.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.cost.setToolTip("What a propagation costs at most. More under Cost, below.")
         start, end = self.add_button("propagate"), self.add_button("mark_end", checkable=True)
         self.column.addLayout(row(start, self.direction, end, stretch=0))
@@ -69,4 +70,6 @@ class PropagatePanel(Panel):
         cost : CostEstimate
             The estimate, or why there is none.
         """
+        # Room for two lines, else what is below it moves under the mouse.
+        self.cost.setMinimumHeight(2 * self.cost.fontMetrics().lineSpacing())
         self.cost.setText(cost.text)
