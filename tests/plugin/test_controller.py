@@ -594,3 +594,14 @@ def test_a_click_goes_before_what_is_encoded_in_the_background(open_sam, discs, 
     assert sam.wait(10)
     assert len(discs.encoded) - encoded <= 3
     assert len(object_pixels(sam))
+
+
+def test_undo_does_not_take_back_what_was_there_before_the_widget(open_sam, viewer_model):
+    data = np.zeros((6, 64, 64), np.uint8) + np.arange(6, dtype=np.uint8)[:, None, None]
+    image = viewer_model.add_image(data)
+    points = viewer_model.add_points([[2, 20, 20], [2, 40, 40]], name="mine")
+    sam = open_sam(image=image, points=points)
+    assert sam.session.undo_label == ""
+    sam.undo()
+    assert len(points.data) == 2
+    assert len(sam.session.state.prompts) == 2

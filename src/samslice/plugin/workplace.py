@@ -255,6 +255,7 @@ class Workplace:
                 current = session.current
                 session.commit(finished)
                 session.current = current
+        session.forget_history()  # undo would take back what was there before the widget
         session.state_changed.connect(self._remember)
         self._host.changed(self)
 

@@ -49,7 +49,7 @@ def hand_down(
     """
     changes: Changes = {}
     rows, cols = np.divmod(record.pixels[lost], key.view.plane_shape(shape)[1])
-    place = list(key.view.plane_index(key.plane))
+    place: list[Any] = list(key.view.plane_index(key.plane))
     place[key.view.row_axis], place[key.view.col_axis] = rows, cols
     at = [np.broadcast_to(axis, rows.shape) for axis in place]
     left = np.where(record.present[lost], key.object_id, 0)
