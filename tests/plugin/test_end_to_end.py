@@ -7,6 +7,7 @@ neither its coordinates, its layers and their history, its threads nor its file.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ pytestmark = [pytest.mark.gui, pytest.mark.weights, pytest.mark.slow]
 
 PLANE, FIRST, LAST = 31, 29, 33  # a few planes: the encoder takes about a second for each
 NUCLEI = ((45, 180), (129, 197), (192, 162))  # (row, col) on that plane, read off by eye
+SPACING = (0.29, 0.26, 0.26)
 WAIT_S = 120.0
 
 
@@ -79,7 +81,7 @@ def test_three_nuclei_in_the_window_are_those_of_the_api(
     volume = tifffile.imread(shared_dir / "data" / "cells3d_nuclei_silver" / "image.tif")
     options = ss.PropagateOptions(first_plane=FIRST, last_plane=LAST)
     viewer = make_napari_viewer(show=True)
-    image = viewer.add_image(volume, scale=(0.29, 0.26, 0.26))
+    image = viewer.add_image(volume, scale=SPACING)
     sam = samslice.plugin.open_in(
         viewer, image, mobile_sam_path, options=options, encode_ahead=False
     )
@@ -109,6 +111,7 @@ def test_three_nuclei_in_the_window_are_those_of_the_api(
     sam.labels.save(str(file))
     saved = tifffile.imread(file)
 
+    options = replace(options, spacing=SPACING)  # the window takes it from the layer's scale
     predictor = ss.Predictor(ss.load_model(mobile_sam_path), cache=ss.EmbeddingCache())
     with ss.Session(volume, predictor, options=options) as session:
         for click in clicks:
