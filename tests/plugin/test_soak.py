@@ -31,8 +31,8 @@ SHOWN_ON_FAILURE = 30
 
 # What a person is told for doing something at the wrong place: any other warning is a bug.
 REFUSALS = re.compile(
-    r"lies outside the (image|plane) of|does not lie in the plane that is shown"
-    r"|holds no pixel of the image"
+    r"is outside; click inside the image of|lies outside the (image|plane) of"
+    r"|does not lie in the plane that is shown|holds no pixel of the image"
 )
 
 
