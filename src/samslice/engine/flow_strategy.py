@@ -270,7 +270,6 @@ class FlowStrategy:
             self._picture,
             *tighten(region, mask),
             track.anchored,
-            steps=track.steps + 1,
             near=near,
             covered=track.covered + 1 if covered else 0,
         )

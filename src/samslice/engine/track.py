@@ -48,8 +48,6 @@ class Track:
         Its pixels.
     anchored : Anchored
         What it was on its anchor.
-    steps : int
-        Planes since its anchor.
     near : tuple of float
         How well the model confirmed it on the first planes after the anchor.
     covered : int
@@ -61,7 +59,6 @@ class Track:
     region: Region
     mask: NDArray[np.bool_]
     anchored: Anchored
-    steps: int = 0
     near: tuple[float, ...] = ()
     covered: int = 0
 
