@@ -23,7 +23,7 @@ def test_commit_keeps_pixels_and_moves_on(session, heard):
     assert "state_changed" in [e[0] for e in log]
     with pytest.raises(ValueError, match="object 1 is finished already; pending are"):
         session.commit([1])
-    with pytest.raises(ValueError, match="object 2 has no prompts"):
+    with pytest.raises(ValueError, match="object 2 has neither prompts nor pixels"):
         session.commit()
 
 
@@ -228,3 +228,64 @@ def test_a_stroke_over_an_open_object_is_final_when_that_is_finished(session):
     session.discard(2)
     assert other not in [item.uid for item in session.state.prompts]
     np.testing.assert_array_equal(session.labels == 1, finished)
+
+
+def test_an_object_made_by_brush_alone_is_finished_like_any_other(session, draw_disc):
+    stroke(session, np.s_[3, 15:25, 15:25], 1)
+    assert session.pending == {1}
+    assert session.commit() == [1]
+    assert (session.pending, session.current) == (set(), 2)
+    painted = session.labels == 1
+    session.add_point((3, 20, 26))
+    np.testing.assert_array_equal(session.labels == 1, painted)
+    session.discard()
+    session.undo()
+    session.undo()
+    session.undo()
+    assert session.pending == {1}
+    session.redo()
+    assert session.state.finished == {1}
+
+
+def test_an_object_made_by_brush_alone_is_dropped_with_its_strokes(session, draw_disc):
+    session.add_point((3, 20, 20), object_id=2)
+    session.commit(2)
+    before = session.labels.copy()
+    stroke(session, np.s_[3, 18:22, 18:30], 1)
+    painted = session.labels.copy()
+    assert session.discard(1) == [1]
+    np.testing.assert_array_equal(session.labels, before)
+    assert not [key for key in session.state.corrections if key.object_id == 1]
+    session.undo()
+    np.testing.assert_array_equal(session.labels, painted)
+    assert session.pending == {1}
+    session.redo()
+    np.testing.assert_array_equal(session.labels, before)
+
+
+def test_a_label_that_only_lost_pixels_to_a_stroke_is_not_pending(session):
+    session.labels[3, 10:30, 10:30] = 7
+    stroke(session, np.s_[3, 15:20, 15:20], 0)
+    stroke(session, np.s_[3, 25:28, 25:28], 2)
+    assert session.pending == {2}
+
+
+def test_what_a_propagation_found_stays_pending_when_the_click_is_deleted(session):
+    click = session.add_point((4, 20, 20))
+    session.propagate()
+    session.remove_prompt(click)
+    assert session.labels[5].any()
+    assert not session.labels[4].any()
+    assert session.pending == {1}
+    assert session.next_object() == 2
+    session.discard(1)
+    assert not session.labels.any()
+
+
+def test_the_id_of_a_finished_object_is_not_given_away_with_its_prompts(session):
+    session.add_point((3, 20, 20))
+    session.current = 2
+    session.commit(1)
+    session.discard(1)
+    assert (session.labels == 1).any()
+    assert session.next_object() == 2

@@ -121,10 +121,23 @@ def test_after_undoing_everything_the_labels_are_as_at_the_start(player, actions
     assert not one.session.state.prompts
     assert one.session.table.empty
     assert one.session._painter.records == {}
+    assert one.session._shown == {}
+
+
+REOPENED_ON_ANOTHER_PLANE = [
+    ("turn",),
+    ("click", (0, 0, 0), True),
+    ("click", (0, 1, 0), False),
+    ("commit",),
+    ("delete", 0),
+    ("click", (0, 0, 0), False),
+    ("delete", 0),
+]
 
 
 @relaxed
 @given(actions=st.lists(ACTIONS, max_size=14), overwrite=st.booleans())
+@example(actions=REOPENED_ON_ANOTHER_PLANE, overwrite=False)
 def test_redoing_everything_gives_the_labels_before_the_undo(player, actions, overwrite):
     one = player(overwrite=overwrite)
     for action in actions:
@@ -158,8 +171,18 @@ def test_labels_of_others_never_change_unless_overwrite_is_on(player, actions):
     assert not np.isin(one.labels[(one.start == 0) & ~touched], (8, 9)).any()
 
 
+PAINTED_THEN_DISCARDED = [
+    ("click", (0, 0, 0), True),
+    ("next",),
+    ("stroke", (0, 0, 0), 2),
+    ("click", (0, 0, 0), False),
+    ("discard",),
+]
+
+
 @relaxed
 @given(actions=st.lists(ACTIONS, max_size=10), then=st.lists(ACTIONS, max_size=6))
+@example(actions=PAINTED_THEN_DISCARDED, then=[("click", (0, 0, 0), False)])
 def test_committed_objects_never_change_unless_asked_for(player, actions, then):
     """Whatever is done to others: clicks, propagation, discard."""
     one = player()
@@ -182,18 +205,21 @@ def test_committed_objects_never_change_unless_asked_for(player, actions, then):
 
 @relaxed
 @given(actions=st.lists(ACTIONS, max_size=10), at=pixel, later=st.lists(pixel, max_size=4))
+@example(actions=[("current", 2), ("click", (0, 0, 1), True)], at=(0, 0, 0), later=[(0, 0, 0)])
 def test_strokes_of_pending_objects_survive_later_clicks(player, actions, at, later):
+    """What a stroke changed. An editor does not tell of pixels that were the object's already."""
     one = player()
     for action in actions:
         one.play(action)
     one.session.current = 1
     one.session.add_point(at)
+    before = one.labels.copy()
     one.stroke(at, 1)
-    plane, row, col = at
+    painted = one.labels != before
     for point in later:
         one.session.add_point(point, object_id=2)
         one.session.add_point(point, object_id=1)
-    assert (one.labels[plane, row : row + 3, col : col + 3] == 1).all()
+    assert (one.labels[painted] == 1).all()
 
 
 def crossed(col):

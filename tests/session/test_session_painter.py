@@ -37,7 +37,7 @@ def paint(painter, picture, object_ids, **keywords):
     keywords.setdefault("pending", object_ids)
     return painter.paint(
         PLACE,
-        {o: (o,) for o in object_ids},
+        object_ids,
         [region for _, region, _ in masks],
         lambda window, taken: masks,
         **keywords,
@@ -57,7 +57,7 @@ def test_pending_objects_that_go_leave_the_labels_as_they_were(start, pictures, 
         paint(painter, picture, [1, 2], overwrite=overwrite)
         expected = np.where((picture > 0) & (overwrite | (start == 0)), picture, start)
         np.testing.assert_array_equal(array[1], expected)
-    painter.paint(PLACE, {}, (), lambda *_: [], gone=[1, 2])
+    painter.paint(PLACE, (), (), lambda *_: [], gone=[1, 2])
     np.testing.assert_array_equal(array[1], start)
     assert painter.records == {}
     assert not array[[0, 2]].any()
@@ -109,7 +109,7 @@ def test_an_object_that_was_there_before_is_replaced_and_comes_back():
     picture[1:4] = 1
     paint(painter, picture, [1])
     np.testing.assert_array_equal(array[1], picture)
-    painter.paint(PLACE, {}, (), lambda *_: [], gone=[1])
+    painter.paint(PLACE, (), (), lambda *_: [], gone=[1])
     assert (array[1] == 1).sum() == 2 * SIZE
 
 
@@ -131,7 +131,7 @@ def test_what_somebody_else_wrote_is_not_given_back():
     painter = Painter(ArrayLabels(array))
     paint(painter, np.ones((SIZE, SIZE), np.uint8), [1])
     array[1, 0, 0] = 9
-    painter.paint(PLACE, {}, (), lambda *_: [], gone=[1])
+    painter.paint(PLACE, (), (), lambda *_: [], gone=[1])
     assert array[1, 0, 0] == 9
     assert array[1].sum() == 9
 
@@ -155,7 +155,7 @@ def test_strokes_go_over_masks_and_stay_through_later_ones(first, strokes, secon
     np.testing.assert_array_equal(
         array[1][~changed & (after != 8)], second[~changed & (after != 8)]
     )
-    painter.paint(PLACE, {}, (), lambda *_: [], gone=[1])
+    painter.paint(PLACE, (), (), lambda *_: [], gone=[1])
     np.testing.assert_array_equal(array[1], np.where(after == 8, 8, 0))
 
 
@@ -167,10 +167,10 @@ def test_strokes_take_over_what_the_mask_had_covered():
     before = array[1].copy()
     array[1, 0] = 2
     painter.note_stroke(PLACE, (0, 0, SIZE, SIZE), before, array[1], [1, 2])
-    painter.paint(PLACE, {}, (), lambda *_: [], gone=[1])
+    painter.paint(PLACE, (), (), lambda *_: [], gone=[1])
     assert (array[1, 0] == 2).all()
     assert (array[1, 1:] == 9).all()
-    painter.paint(PLACE, {}, (), lambda *_: [], gone=[2])
+    painter.paint(PLACE, (), (), lambda *_: [], gone=[2])
     assert (array == 9).all()
 
 
@@ -183,7 +183,7 @@ def test_many_objects_on_a_large_plane_are_painted_in_one_pass():
     ids = list(range(1, 257))
     masks = masks_of(picture)
     painted = painter.paint(
-        Place(view, 0), dict.fromkeys(ids, ()), [m[1] for m in masks], lambda *_: masks, pending=ids
+        Place(view, 0), ids, [m[1] for m in masks], lambda *_: masks, pending=ids
     )
     np.testing.assert_array_equal(array[0], picture)
     assert painted.areas == dict.fromkeys(ids, 256)

@@ -278,14 +278,16 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
     nothing = "Nothing is running."
     here = current in items_on(state, session.place(plane))
     key = Key(current, view, plane)
+    nothing_yet = "The object is new: click on it, or paint it."
+    begun = None if mine or current in open_ids else nothing_yet
     found: dict[str, Any] = {
         "toggle_sign": None if place.points is not None else "There is no layer of clicks.",
         "next_candidate": masks,
         "previous_candidate": masks,
-        "commit": None if current in open_ids else "The object has no prompts yet.",
+        "commit": None if current in open_ids else begun or "The object is finished.",
         "commit_all": None if open_ids else "No object is pending.",
-        "discard": None if mine else "The object has no prompts.",
-        "next_object": None if mine else "The object has no prompts yet; it is a new one.",
+        "discard": begun,
+        "next_object": begun,
         "use_label": None
         if _selected(place) is not None
         else "Select a label that this plane shows, for instance with the pipette (5).",
@@ -297,7 +299,7 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
         or (None if plane in anchors(state, current, view) else "Correct the object here first."),
         "mark_end": stack
         or ("The object has prompts on this plane." if here else None)
-        or (None if mine or key in state.ends else "The object has no prompts yet."),
+        or (None if key in state.ends else begun),
         "next_doubtful": None if session.doubtful() else "No plane is doubtful.",
         "pause": None if running or place.encoding or place.paused else nothing,
         "cancel": None if running or place.encoding else nothing,

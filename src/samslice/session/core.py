@@ -125,8 +125,8 @@ class Core:
 
     @property
     def pending(self) -> frozenset[int]:
-        """Objects that have prompts and are not finished."""
-        return pending(self._state)
+        """Objects with prompts, strokes or pixels of their own that are not finished."""
+        return (pending(self._state) | self._painter.holders) - self._state.finished
 
     @property
     def is_busy(self) -> bool:

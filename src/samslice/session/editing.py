@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from samslice.session.following import Following
-from samslice.session.history import Edit, merge
+from samslice.session.history import Edit, merge, swap
 from samslice.session.painter import Painted
 from samslice.session.state import Key, Place, State
 from samslice.session.strokes import corrections_of, windows_of
@@ -113,6 +113,7 @@ class Editing(Following):
     def _travel(self, edit: Edit, state: State, which: int) -> None:
         self._painter.replace(edit.records, which=which)
         self._table.replace(edit.rows, which=which)
+        swap(self._shown, edit.shown, which)
         self._state = state
         self._state_moved()
         keys = {key for key in (*edit.records, *edit.rows) if isinstance(key, Key)}
@@ -155,19 +156,18 @@ class Editing(Following):
         if not patches:
             return
         corrections = dict(self._state.corrections)
-        records: Changes = {}
         rows: dict[Key, Row | None] = {}
         for place, region, before, after in windows:
             for object_id, stroke in corrections_of(region, before, after).items():
                 key = Key(object_id, *place)
                 corrections[key] = corrections[key].then(stroke) if key in corrections else stroke
-                if key in self._table.rows:
-                    area = int(np.count_nonzero(self._painter.pixels_of(key)))
-                    rows[key] = Row.shown(1.0, area)
-            merge(
-                records,
-                self._painter.note_stroke(place, region, before, after, self.pending),
-            )
+                row = rows.get(key, self._table.rows.get(key))
+                if row is not None:
+                    gained = np.count_nonzero(stroke.add) - np.count_nonzero(stroke.erase)
+                    rows[key] = Row.shown(1.0, row.area + int(gained))
         edit = self._edit("brush", replace(self._state, corrections=corrections))
+        records: Changes = {}
+        for window in windows:  # an object is pending by the stroke that made it
+            merge(records, self._painter.note_stroke(*window, self.pending))
         edit.patches.extend(patches)
         self._attach(Painted(None, records), rows, edit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from samslice.session.choosing import Choosing
 from samslice.session.history import merge
 from samslice.session.painter import Painted
-from samslice.session.state import Key, Place, items_of, pending
+from samslice.session.state import Key, Place, items_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,17 +43,16 @@ class Finishing(Choosing):
         Raises
         ------
         ValueError
-            If one of them has no prompts or is finished.
+            If there is nothing of one of them yet, or it is finished.
         """
         chosen = self._chosen(object_ids)
-        open_ids = pending(self._state)
+        open_ids = self.pending
         for object_id in chosen:
             if object_id not in open_ids:
                 done = object_id in self._state.finished
-                raise ValueError(
-                    f"object {object_id} {'is finished already' if done else 'has no prompts'}; "
-                    f"pending are {sorted(open_ids)}."
-                )
+                why = "is finished already" if done else "has neither prompts nor pixels"
+                raise ValueError(f"object {object_id} {why}; pending are {sorted(open_ids)}.")
+        self._used_ids.update(chosen)  # their pixels stay, whatever becomes of their prompts
         after = replace(self._state, finished=self._state.finished | set(chosen))
         if after.current in chosen:
             after = replace(after, current=self._first_free())
@@ -63,7 +62,7 @@ class Finishing(Choosing):
         return chosen
 
     def discard(self, object_ids: Iterable[int] | int | None = None) -> list[int]:
-        """Drop objects: their prompts, and the pixels that they took since they were opened.
+        """Drop objects: their prompts and strokes, and the pixels they took since they were opened.
 
         What they covered is there again. Pixels of a finished object stay.
 
@@ -91,17 +90,19 @@ class Finishing(Choosing):
             choices={k: v for k, v in state.choices.items() if k.object_id not in chosen},
             corrections={k: v for k, v in state.corrections.items() if k.object_id not in chosen},
         )
-        if not (items or held) and len(after.ends) == len(state.ends):
+        dropped = chosen & self.pending or items or held
+        if not dropped and len(after.ends) == len(state.ends):
             return sorted(chosen)
         places = {item.place for item in items}
         edit = self._edit("discard", after, places)
         for key in held:  # the latest first: it may cover the earlier
             painted = self._painter.paint(
-                key.place, {}, (), lambda *_: [], gone=[key.object_id], pending=self.pending
+                key.place, (), (), lambda *_: [], gone=[key.object_id], pending=self.pending
             )
             self._attach(painted, {key: None}, edit)
         rows = dict.fromkeys(key for key in self._table.rows if key.object_id in chosen)
-        self._attach(Painted(None, {}), rows, edit)
+        shown = dict.fromkeys(key for key in self._shown if key.object_id in chosen)
+        self._attach(Painted(None, {}), rows, edit, shown)
         self._follow_up(places)
         return sorted(chosen)
 
@@ -118,7 +119,7 @@ class Finishing(Choosing):
         self._follow_up(self._prompted_places())
 
     def _prompted_places(self) -> list[Place]:
-        open_ids = pending(self._state)
+        open_ids = self.pending
         found = {item.place: None for item in self._state.prompts if item.object_id in open_ids}
         return list(found)
 

@@ -4,6 +4,9 @@ Every user action makes a new state. Then each plane that it touched is *followe
 if the answers of the decoder are there, the plane is painted at once, else they are
 asked for, and an answer that comes when the state has moved on is never written. So
 undo, redo, deleted prompts and late answers all take the same way.
+
+What each mask was made from is remembered, of finished objects too: one that is opened
+again keeps its mask on every plane where nothing else was said.
 """
 
 from __future__ import annotations
@@ -11,18 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from samslice.engine.compete import compete
 from samslice.session import jobs
 from samslice.session.core import Core
-from samslice.session.history import Edit, merge
+from samslice.session.history import Edit, merge, swap
 from samslice.session.job import PREDICT
 from samslice.session.painter import Painted
 from samslice.session.scene import Encoded
-from samslice.session.state import Key, Place, items_on, pending
+from samslice.session.state import Key, Place, items_on
 from samslice.session.table import Row
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from samslice.engine.strategy import Proposal
     from samslice.engine.types import Prediction, Region
+    from samslice.session.history import Changes
     from samslice.session.painter import Masks
     from samslice.session.state import Correction, Items
 
@@ -39,9 +43,13 @@ if TYPE_CHECKING:
 class Following(Core):
     """Masks of a session; see `samslice.session.session.Session`."""
 
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._shown: dict[Key, tuple[Any, ...]] = {}
+
     def _wanted(self, place: Place) -> dict[int, Items]:
         """Prompts of the objects whose masks are to be on a plane."""
-        shown = pending(self._state) | self._awaited.get(place, frozenset())
+        shown = self.pending | self._awaited.get(place, frozenset())
         return {o: items for o, items in items_on(self._state, place).items() if o in shown}
 
     def _follow_up(self, places: Iterable[Place]) -> None:
@@ -90,23 +98,25 @@ class Following(Core):
 
     def _show(self, place: Place, answers: Mapping[Items, Prediction]) -> None:
         """Paint what is wanted on a plane, unless it is painted already."""
-        wanted = {o: i for o, i in self._wanted(place).items() if i in answers}
+        state = self._state
+        asked = self._wanted(place)
+        wanted = {o: i for o, i in asked.items() if i in answers}
         keys = {o: Key(o, *place) for o in wanted}
         corrections: dict[int, Correction] = {
-            o: c for o, k in keys.items() if (c := self._state.corrections.get(k)) is not None
+            o: c for o, k in keys.items() if (c := state.corrections.get(k)) is not None
         }
-        choices = {o: self._state.choices.get(k, 0) for o, k in keys.items()}
+        choices = {o: state.choices.get(k, 0) for o, k in keys.items()}
         how = (self._overwrite, self.options.compete, self.scene)
         # Strokes are in the pixels already: they are no reason to paint anew.
-        shown = {o: (i, choices[o], *how) for o, i in wanted.items()}
-        records = self._painter.on(place)
-        gone = [o for o, record in records.items() if record.shown and o not in wanted]
-        if not gone and all(o in records and records[o].shown == shown[o] for o in shown):
+        shown = {k: (wanted[o], choices[o], *how) for o, k in keys.items()}
+        held = {k.object_id for k in self._shown if k.place == place}
+        gone = held.difference(asked, state.finished)
+        if not gone and all(self._shown.get(k) == made_from for k, made_from in shown.items()):
             return
         proposals = [self._answers.proposal(i, answers[i], choices[o]) for o, i in wanted.items()]
         painted = self._painter.paint(
             place,
-            shown,
+            keys,
             [p.region for p in proposals if p.region is not None],
             partial(_competing, proposals, share=not self.options.compete),
             gone=gone,
@@ -118,15 +128,27 @@ class Following(Core):
         for p in proposals:
             score = float(np.clip(p.predicted_iou, 0, 1))
             rows[keys[p.object_id]] = Row.shown(score, painted.areas[p.object_id])
-        self._attach(painted, rows, self._history.top)
+        dropped: dict[Key, None] = dict.fromkeys(Key(o, *place) for o in gone)
+        self._attach(painted, rows, self._history.top, {**dropped, **shown})
 
-    def _attach(self, painted: Painted, rows: Mapping[Key, Row | None], edit: Edit | None) -> None:
+    def _attach(
+        self,
+        painted: Painted,
+        rows: Mapping[Key, Row | None],
+        edit: Edit | None,
+        shown: Mapping[Key, tuple[Any, ...] | None] | None = None,
+    ) -> None:
         """Let an edit take back what was painted."""
         changes = self._table.put(rows)
+        made_from: Changes = {
+            key: (self._shown.get(key), now) for key, now in (shown or {}).items()
+        }
+        swap(self._shown, made_from, which=1)
         if edit is not None:
             if painted.patch is not None:
                 edit.patches.append(painted.patch)
             merge(edit.records, painted.records)
+            merge(edit.shown, made_from)
             merge(edit.rows, changes)
             self._history.trim()
         for key in rows:

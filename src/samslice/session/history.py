@@ -31,8 +31,9 @@ class Edit:
         Planes whose prompts it changed.
     patches : list of Patch
         What became of the labels, in the order of writing.
-    records, rows : dict
-        What became of the record of pending pixels, and of the table.
+    records, shown, rows : dict
+        What became of the record of pending pixels, of what masks are made from,
+        and of the table.
     open : bool
         Whether a running job still adds to it.
     """
@@ -43,6 +44,7 @@ class Edit:
     places: set[Place] = field(default_factory=set)
     patches: list[Patch] = field(default_factory=list)
     records: Changes = field(default_factory=dict)
+    shown: Changes = field(default_factory=dict)
     rows: Changes = field(default_factory=dict)
     open: bool = False
 
@@ -58,7 +60,27 @@ class Edit:
     @property
     def is_empty(self) -> bool:
         """Whether it changed nothing."""
-        return self.before is self.after and not (self.patches or self.records or self.rows)
+        changed = self.patches or self.records or self.shown or self.rows
+        return self.before is self.after and not changed
+
+
+def swap(held: dict[Any, Any], changes: Changes, which: int) -> None:
+    """Put entries as they were before (0) or after (1) a change.
+
+    Parameters
+    ----------
+    held : dict
+        Changed in place.
+    changes : dict
+        The change.
+    which : int
+        0 or 1.
+    """
+    for key, pair in changes.items():
+        if pair[which] is None:
+            held.pop(key, None)
+        else:
+            held[key] = pair[which]
 
 
 def merge(into: Changes, changes: Mapping[Hashable, tuple[Any, Any]]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samslice.session.crossing import hand_down
-from samslice.session.history import Changes, merge
+from samslice.session.history import Changes, merge, swap
 from samslice.session.labels import Patch
 from samslice.session.records import Record, among, extended, flatten, give_back, records_of
 from samslice.session.state import Key, Place, bounds, join_regions, within
@@ -62,6 +62,11 @@ class Painter:
         self.target = target
         self.records: dict[Key, Record] = {}
 
+    @property
+    def holders(self) -> set[int]:
+        """Objects that have changed pixels and may give them back."""
+        return {key.object_id for key, record in self.records.items() if len(record.pixels)}
+
     def on(self, place: Place) -> dict[int, Record]:
         """Find the records of a plane.
 
@@ -98,7 +103,7 @@ class Painter:
     def paint(
         self,
         place: Place,
-        objects: Mapping[int, tuple[Any, ...]],
+        objects: Collection[int],
         regions: Iterable[Region],
         masks: Callable[[Region, NDArray[np.bool_]], Masks],
         *,
@@ -113,8 +118,8 @@ class Painter:
         ----------
         place : Place
             The plane.
-        objects : mapping of int to tuple
-            Objects to paint anew, and what their masks are made from.
+        objects : collection of int
+            Objects to paint anew.
         regions : iterable of tuple of int
             Where the new masks lie.
         masks : callable
@@ -229,11 +234,7 @@ class Painter:
         which : int
             0 or 1.
         """
-        for key, pair in changes.items():
-            if pair[which] is None:
-                self.records.pop(key, None)  # type: ignore[call-overload]
-            else:
-                self.records[key] = pair[which]  # type: ignore[index]
+        swap(self.records, changes, which)
 
     def settle(self, object_ids: Collection[int]) -> Changes:
         """Let finished objects keep what they have, and nothing else.

@@ -66,12 +66,18 @@ class Prompting(Editing):
         return self.current
 
     def _first_free(self) -> int:
+        used = self._used_ids
+        used |= {item.object_id for item in self._state.prompts}
+        used |= {key.object_id for key in self._state.corrections}
+        used |= self._painter.holders
+        return next(i for i in range(1, len(used) + 2) if i not in used)
+
+    @property
+    def _used_ids(self) -> set[int]:
+        """Ids that are taken, those of the labels too."""
         if self._used is None:
             self._used = ids_in(self.target)
-        self._used |= {item.object_id for item in self._state.prompts}
-        self._used |= {key.object_id for key in self._state.corrections}
-        highest = len(self._used) + 1
-        return next(i for i in range(1, highest + 1) if i not in self._used)
+        return self._used
 
     # ------------------------------------------------------------------ prompts
 

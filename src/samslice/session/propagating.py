@@ -234,10 +234,9 @@ class Propagating(Finishing):
         self, run: _Run, plane: int, rows: dict[int, Row | None], masks: list[Any]
     ) -> None:
         place = Place(run.view, plane)
-        known = self._painter.on(place)
         painted = self._painter.paint(
             place,
-            {o: known[o].shown if o in known else () for o in rows},
+            rows,
             [region for _, region, _ in masks if region is not None],
             lambda *_: masks,
             pending=self.pending,

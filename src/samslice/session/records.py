@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -29,9 +29,6 @@ class Record:
         Whether the pixel was given to the object, or taken from it.
     covered : ndarray of shape (n,)
         The label that was there before.
-    shown : tuple
-        What the pixels were made from; empty where they come from a
-        propagation or a brush.
     number : int
         Rises with every record that is painted: where the planes of two cross,
         what the later one covered is what the earlier one left.
@@ -40,7 +37,6 @@ class Record:
     pixels: NDArray[np.int64]
     present: NDArray[np.bool_]
     covered: NDArray[Any]
-    shown: tuple[Any, ...] = ()
     number: int = field(default_factory=lambda: next(_numbers))
 
     @property
@@ -181,7 +177,7 @@ def give_back(
 def records_of(
     base: NDArray[Any],
     new: NDArray[Any],
-    shown: Mapping[int, tuple[Any, ...]],
+    objects: Collection[int],
     window: Region,
     cols: int,
 ) -> dict[int, Record]:
@@ -191,8 +187,8 @@ def records_of(
     ----------
     base, new : ndarray of shape (rows, columns)
         Labels inside the window without and with the objects.
-    shown : mapping of int to tuple
-        The objects, and what their masks are made from.
+    objects : collection of int
+        The objects.
     window : tuple of int
         (row0, col0, row1, col1), half-open.
     cols : int
@@ -208,9 +204,9 @@ def records_of(
     old, now = base[changed], new[changed]
     owner = np.where(now != 0, now, old)  # what was given to it, or taken from it
     records = {}
-    for object_id, made_from in shown.items():
+    for object_id in objects:
         mine = owner == object_id
-        records[object_id] = Record(pixels[mine], now[mine] != 0, old[mine], made_from)
+        records[object_id] = Record(pixels[mine], now[mine] != 0, old[mine])
     return records
 
 
@@ -238,5 +234,4 @@ def extended(record: Record | None, pixels: NDArray[np.int64], covered: NDArray[
         everything[order],
         np.concatenate([record.present, present])[order],
         np.concatenate([record.covered, covered])[order],
-        record.shown,
     )

@@ -108,6 +108,11 @@ class Correction:
     add: NDArray[np.bool_]
     erase: NDArray[np.bool_]
 
+    @property
+    def adds(self) -> bool:
+        """Whether the object was painted, not only taken from."""
+        return bool(self.add.any())
+
     def then(self, later: Correction) -> Correction:
         """Join with later strokes.
 
@@ -203,7 +208,7 @@ def items_of(state: State, object_id: int, view: View | None = None) -> Items:
 
 
 def pending(state: State) -> frozenset[int]:
-    """Objects that have prompts and are not finished.
+    """Objects that have prompts, or were painted by hand, and are not finished.
 
     Parameters
     ----------
@@ -215,7 +220,8 @@ def pending(state: State) -> frozenset[int]:
     frozenset of int
         Their ids.
     """
-    return frozenset(i.object_id for i in state.prompts) - state.finished
+    painted = {key.object_id for key, by_hand in state.corrections.items() if by_hand.adds}
+    return frozenset(painted.union(i.object_id for i in state.prompts)) - state.finished
 
 
 def anchors(state: State, object_id: int, view: View) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from samslice.engine.propagate import TABLE_COLUMNS
+from samslice.session.history import swap
 from samslice.session.state import Key
 
 if TYPE_CHECKING:
@@ -117,11 +118,7 @@ class Table:
         which : int
             0 or 1.
         """
-        for key, pair in changes.items():
-            if pair[which] is None:
-                self.rows.pop(key, None)  # type: ignore[call-overload]
-            else:
-                self.rows[key] = pair[which]  # type: ignore[index]
+        swap(self.rows, changes, which)
 
     def frame(self, view: View) -> pd.DataFrame:
         """Show one stack's rows.
