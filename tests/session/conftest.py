@@ -61,7 +61,8 @@ class DiscModel:
             for row, col in prompt.points[prompt.positive]:
                 logits = np.maximum(logits, radius - np.hypot(rows - row, cols - col))
             if prompt.logits is not None:
-                logits = np.where((prompt.logits > 0) & bright, 9.0, -9.0)
+                given = np.where((prompt.logits > 0) & bright, 9.0, -9.0)
+                logits = np.where(logits > 0, logits, given)
             elif prompt.mask is not None:
                 logits[: prompt.mask.shape[0], : prompt.mask.shape[1]][prompt.mask] = 9.0
             elif prompt.box is not None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from samslice.engine.coords import Frame
 from samslice.session.history import Edit, History, merge
 from samslice.session.labels import Patch
 from samslice.session.state import (
@@ -17,12 +18,12 @@ from samslice.session.state import (
     items_on,
     join,
     pending,
-    prompt_of,
     sample_path,
 )
 from samslice.session.view import View
 
 VIEW = View.whole(3)
+FRAME = Frame((6, 6), 64, 64)
 
 
 def item(uid, object_id=1, plane=0, kind="point", **parts):
@@ -47,7 +48,7 @@ def test_points_join_with_their_signs_and_the_latest_box_counts():
             item(8, plane=1),
         )
     )
-    prompt = prompt_of(state, 1, VIEW, 0)
+    prompt = join(items_on(state, Place(VIEW, 0))[1], FRAME)
     np.testing.assert_array_equal(prompt.points, [[1, 2], [3, 4]])
     assert prompt.positive.tolist() == [True, False]
     assert prompt.box == (1, 1, 5, 5)
@@ -57,12 +58,12 @@ def test_points_join_with_their_signs_and_the_latest_box_counts():
 def test_a_mask_alone_brings_its_box():
     mask = np.zeros((6, 6), bool)
     mask[1:3, 2:5] = True
-    assert join([item(1, kind="mask", mask=mask)]).box == (1, 2, 3, 5)
+    assert join([item(1, kind="mask", mask=mask)], FRAME).box == (1, 2, 3, 5)
 
 
 def test_no_prompts_are_an_error():
     with pytest.raises(ValueError, match="empty"):
-        prompt_of(State(), 1, VIEW, 0)
+        join([], FRAME)
 
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.floats(0, 200)), min_size=1, max_size=30))

@@ -9,6 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from samslice.engine.strategy import Proposal
@@ -30,6 +32,21 @@ def tighten(region: Region, mask: NDArray[np.bool_]) -> tuple[Region, NDArray[np
     top, left = region[:2]
     inside = mask[row0:row1, col0:col1].copy()
     return (row0 + top, col0 + left, row1 + top, col1 + left), inside
+
+
+def join_regions(regions: Sequence[Region]) -> Region:
+    """Smallest region that holds others, of which there is at least one."""
+    low0, low1, high0, high1 = zip(*regions, strict=True)
+    return min(low0), min(low1), max(high0), max(high1)
+
+
+def within(region: Region, window: Region) -> tuple[slice, slice]:
+    """Rows and columns of a region inside a window that holds it."""
+    row0, col0 = window[:2]
+    return (
+        slice(region[0] - row0, region[2] - row0),
+        slice(region[1] - col0, region[3] - col0),
+    )
 
 
 def crop(region: Region, mask: NDArray[np.bool_], window: Region) -> NDArray[np.bool_]:

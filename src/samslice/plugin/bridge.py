@@ -70,6 +70,7 @@ class LayerBridge:
         self._drawings: Drawings | None = None
         target.layer.events.paint.connect(self._on_paint)
         target.layer.events.colormap.connect(self._on_colormap)
+        target.layer.events.set_data.connect(self._on_refresh)
         session.state_changed.connect(self._on_state)
 
     # ------------------------------------------------------------------ layers
@@ -126,6 +127,7 @@ class LayerBridge:
         events = self._target.layer.events
         events.paint.disconnect(self._on_paint)
         events.colormap.disconnect(self._on_colormap)
+        events.set_data.disconnect(self._on_refresh)
         self._session.state_changed.disconnect(self._on_state)
 
     # ------------------------------------------------------------------ layer to session
@@ -172,6 +174,10 @@ class LayerBridge:
         patch = self._target.stroke(atoms)
         if patch is not None:
             self._session.note_stroke([patch])
+
+    def _on_refresh(self, event: Any = None) -> None:
+        """The layer is drawn anew, as after other code has written to its data."""
+        self._session.note_other_changes()
 
     # ------------------------------------------------------------------ session to layers
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari import layers as napari_layers
 
+from samslice.engine.regions import bounds
 from samslice.plugin import layers as make
 from samslice.plugin.values import (
     AxisChoice,
@@ -22,7 +23,7 @@ from samslice.plugin.values import (
 )
 from samslice.plugin.viewstate import spatial_shape
 from samslice.plugin.workplace import Workplace
-from samslice.session.state import Key, anchors, bounds, items_of, items_on
+from samslice.session.state import Key, anchors, items_of, items_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -188,7 +189,7 @@ def _selected(place: Workplace) -> int | None:
     label = int(place.labels.selected_label)
     if not 1 <= label <= np.iinfo(place.labels.dtype).max:
         return None
-    return label if place.session.pixels(label, place.session.plane) else None
+    return label if place.session.shows(label, place.session.plane) else None
 
 
 def cost_estimate(place: Workplace | None) -> CostEstimate:

@@ -91,6 +91,7 @@ class Editing(Following):
             self._stop_open(edit)
         for patch in reversed(edit.patches):
             patch.revert(self.target)
+            self._painter.extents.forget(np.unique(patch.before).tolist())
         self._travel(edit, edit.before, 0)
         return True
 
@@ -107,6 +108,7 @@ class Editing(Following):
             return False
         for patch in edit.patches:
             patch.apply(self.target)
+            self._painter.extents.forget(np.unique(patch.after).tolist())
         self._travel(edit, edit.after, 1)
         return True
 
@@ -134,6 +136,10 @@ class Editing(Following):
 
     def _stop_open(self, edit: Edit) -> None:
         """Stop the job that still adds to an edit; the part that has jobs says how."""
+
+    def note_other_changes(self) -> None:
+        """Take note that somebody else may have changed the labels, who does not say where."""
+        self._painter.extents.forget()
 
     def note_stroke(self, patches: Iterable[Patch]) -> None:
         """Take note of what the user has painted or erased in the labels.

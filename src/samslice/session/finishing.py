@@ -153,6 +153,25 @@ class Finishing(Choosing):
         """
         return self._table.doubtful(self._view, after, order)
 
+    def shows(self, object_id: int, plane: int) -> bool:
+        """Whether a plane has pixels of an object; searches it the first time only.
+
+        Parameters
+        ----------
+        object_id : int
+            The object.
+        plane : int
+            Plane of the view.
+
+        Returns
+        -------
+        bool
+            In the labels, whoever wrote them; tell of foreign changes with
+            `note_other_changes`.
+        """
+        key = Key(self._checked_id(object_id), *self._checked_place(plane))
+        return self._painter.extents.shows(key)
+
     def pixels(self, object_id: int, plane: int) -> int:
         """Count the pixels of an object on a plane.
 

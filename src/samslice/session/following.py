@@ -25,7 +25,7 @@ from samslice.session.history import Edit, merge, swap
 from samslice.session.job import PREDICT
 from samslice.session.painter import Painted
 from samslice.session.scene import Encoded
-from samslice.session.state import Key, Place, items_on
+from samslice.session.state import Key, Place, context_of, items_on
 from samslice.session.table import Row
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Following(Core):
         wanted = {o: i for o, i in asked.items() if i in answers}
         keys = {o: Key(o, *place) for o in wanted}
         corrections: dict[int, Correction] = {
-            o: c for o, k in keys.items() if (c := state.corrections.get(k)) is not None
+            k.object_id: c for k, c in state.corrections.items() if k.place == place
         }
         choices = {o: state.choices.get(k, 0) for o, k in keys.items()}
         how = (self._overwrite, self.options.compete, self.scene)
@@ -114,9 +114,10 @@ class Following(Core):
         if not gone and all(self._shown.get(k) == made_from for k, made_from in shown.items()):
             return
         proposals = [self._answers.proposal(i, answers[i], choices[o]) for o, i in wanted.items()]
+        proposals += self._as_before(place, gone)
         painted = self._painter.paint(
             place,
-            keys,
+            [p.object_id for p in proposals],
             [p.region for p in proposals if p.region is not None],
             partial(_competing, proposals, share=not self.options.compete),
             gone=gone,
@@ -126,10 +127,16 @@ class Following(Core):
         )
         rows: dict[Key, Row | None] = {Key(o, *place): None for o in gone}
         for p in proposals:
-            score = float(np.clip(p.predicted_iou, 0, 1))
-            rows[keys[p.object_id]] = Row.shown(score, painted.areas[p.object_id])
+            if p.object_id in keys:
+                score = float(np.clip(p.predicted_iou, 0, 1))
+                rows[keys[p.object_id]] = Row.shown(score, painted.areas[p.object_id])
         dropped: dict[Key, None] = dict.fromkeys(Key(o, *place) for o in gone)
         self._attach(painted, rows, self._history.top, {**dropped, **shown})
+
+    def _as_before(self, place: Place, gone: Iterable[int]) -> list[Proposal]:
+        """What objects showed on a plane before clicks that are deleted now."""
+        found = ((o, context_of(self._shown[Key(o, *place)][0])) for o in gone)
+        return [context.proposal(o) for o, context in found if context is not None]
 
     def _attach(
         self,

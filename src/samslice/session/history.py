@@ -53,9 +53,8 @@ class Edit:
         """Bytes that taking it back needs."""
         held = sum(patch.nbytes for patch in self.patches)
         held += sum(getattr(r, "nbytes", 0) for pair in self.records.values() for r in pair)
-        masks = {id(i): i.mask.nbytes for i in self.after.prompts if i.mask is not None}
-        known = {id(i) for i in self.before.prompts}
-        return held + sum(size for uid, size in masks.items() if uid not in known)
+        known = {id(item) for item in self.before.prompts}
+        return held + sum(i.nbytes for i in self.after.prompts if id(i) not in known)
 
     @property
     def is_empty(self) -> bool:

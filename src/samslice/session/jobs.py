@@ -10,8 +10,9 @@ import numpy as np
 
 from samslice.engine.progress import Cancel, Cancelled
 from samslice.engine.propagate import iter_propagate
+from samslice.session.context import follows
 from samslice.session.scene import Encoded, ScenePredictor
-from samslice.session.state import Items, Place, join
+from samslice.session.state import Items, Place, context_of, join
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -95,9 +96,18 @@ def predict(
     """
     embedding, seconds = scene.encode(place, cancel)
     yield Encoded(place, seconds, embedding.nbytes)
-    prompts = [join(items) for items in asked]
-    predictions = scene.predictor.predict_many(embedding, prompts)
-    yield Answered(place, dict(zip(asked, predictions, strict=True)))
+    prompts = [join(items, embedding.frame) for items in asked]
+    answers = scene.predictor.predict_many(embedding, prompts)
+    # Beside a mask the model may pass over a click: then the mask says the same as the click.
+    ignored = [
+        n
+        for n, items in enumerate(asked)
+        if context_of(items) is not None and not follows(answers[n], prompts[n])
+    ]
+    again = [join(asked[n], embedding.frame, insist=True) for n in ignored]
+    for n, answer in zip(ignored, scene.predictor.predict_many(embedding, again), strict=True):
+        answers[n] = answer
+    yield Answered(place, dict(zip(asked, answers, strict=True)))
 
 
 class _PlaneCancel(Cancel):

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from samslice.engine.regions import bounds, join_regions, tighten, within
+from samslice.session.context import Context
 from samslice.session.crossing import hand_down
+from samslice.session.extents import Extents
 from samslice.session.history import Changes, merge, swap
 from samslice.session.labels import Patch
 from samslice.session.records import Record, among, extended, flatten, give_back, records_of
-from samslice.session.state import Key, Place, bounds, join_regions, within
+from samslice.session.state import Key, Place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,6 +64,7 @@ class Painter:
     def __init__(self, target: LabelsTarget) -> None:
         self.target = target
         self.records: dict[Key, Record] = {}
+        self.extents = Extents(target)
 
     @property
     def holders(self) -> set[int]:
@@ -97,8 +101,27 @@ class Painter:
         """
         return self._read(key.place) == key.object_id
 
+    def context(self, key: Key) -> Context | None:
+        """Take what an object shows on a plane, for the first click there.
+
+        Parameters
+        ----------
+        key : Key
+            Object and plane.
+
+        Returns
+        -------
+        Context or None
+            None where it has no pixels.
+        """
+        region = self.extents.find(key)
+        if region is None:
+            return None
+        mask = self._read(key.place, region) == key.object_id
+        return Context(*tighten(region, mask)) if mask.any() else None
+
     def _read(self, place: Place, window: Region | None = None) -> NDArray[Any]:
-        return place.view.turn(self.target.read(_index(place, window)))
+        return place.view.turn(self.target.read(place.indices(window)))
 
     def paint(
         self,
@@ -145,7 +168,8 @@ class Painter:
         known = {o: r for o, r in self.on(place).items() if o in objects or o in gone}
         spread = [*regions, *(c.region for c in strokes.values())]
         spread += [r for one in known.values() if (r := one.region(shape[1])) is not None]
-        spread += self._unrecorded(place, [o for o in objects if o not in known])
+        unrecorded = (self.extents.find(Key(o, *place)) for o in objects if o not in known)
+        spread += [region for region in unrecorded if region is not None]
         if not spread:
             nothing = np.empty((0, 0), self.target.dtype)
             records = records_of(nothing, nothing, objects, (0, 0, 0, 0), shape[1])
@@ -182,13 +206,6 @@ class Painter:
         merge(painted.records, crossed)
         return painted
 
-    def _unrecorded(self, place: Place, object_ids: list[int]) -> list[Region]:
-        """Where the labels have objects that nothing is known of here."""
-        if not object_ids:
-            return []
-        old = among(self._read(place), object_ids)
-        return [bounds(old)] if old.any() else []
-
     def _write(
         self, place: Place, window: Region, current: NDArray[Any], new: NDArray[Any]
     ) -> Patch | None:
@@ -199,8 +216,9 @@ class Painter:
         small = np.s_[row0:row1, col0:col1]
         at = (window[0] + row0, window[1] + col0, window[0] + row1, window[1] + col1)
         turned = [place.view.turn(a[small]).copy() for a in (current, new)]
-        patch = Patch(_index(place, at), turned[0], turned[1])
+        patch = Patch(place.indices(at), turned[0], turned[1])
         self.target.write(patch.index, patch.after)
+        self.extents.written(place, at, np.unique(new[changed]).tolist())
         return patch
 
     def _note(
@@ -286,6 +304,7 @@ class Painter:
         changed = before != after
         pixels = flatten(changed, region, cols)
         old, new = before[changed], after[changed]
+        self.extents.written(place, region, np.unique(new).tolist())
         covered = old.copy()
         changes: Changes = {}
         known = self.on(place)
@@ -305,13 +324,6 @@ class Painter:
                 changes[Key(object_id, *place)] = (known.get(object_id), record)
         self.replace(changes, which=1)
         return changes
-
-
-def _index(place: Place, window: Region | None = None) -> tuple[int | slice, ...]:
-    if window is None:
-        return place.view.plane_index(place.plane)
-    row0, col0, row1, col1 = window
-    return place.view.plane_index(place.plane, slice(row0, row1), slice(col0, col1))
 
 
 def _clip(window: Region, shape: tuple[int, int]) -> Region:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from samslice.engine.types import Prompt
+from samslice.session.context import with_context
 from samslice.session.editing import Editing
 from samslice.session.labels import ids_in
-from samslice.session.state import Key, Place, PromptItem, State
+from samslice.session.state import Items, Key, Place, PromptItem, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -354,7 +355,7 @@ class Prompting(Editing):
         after = self._without_choices({item.key})
         after = replace(
             after,
-            prompts=(*after.prompts, item),
+            prompts=self._in_context((*after.prompts, item), {item.key}),
             finished=after.finished - {object_id},
             ends=after.ends - {item.key},
         )
@@ -370,13 +371,16 @@ class Prompting(Editing):
         prompts = (new.get(item.uid, item) for item in after.prompts)
         after = replace(
             after,
-            prompts=tuple(item for item in prompts if item is not None),
+            prompts=self._in_context(tuple(i for i in prompts if i is not None), keys),
             finished=after.finished - {key.object_id for key in keys},
             ends=after.ends - {item.key for item in moved},
         )
         places = {key.place for key in keys}
         self._edit(label, after, places)
         self._follow_up(places)
+
+    def _in_context(self, prompts: Items, keys: set[Key]) -> Items:
+        return with_context(self._state.prompts, prompts, keys, self._painter.context)
 
     def _without_choices(self, keys: set[Key]) -> State:
         """Other prompts bring other candidates: what was chosen no longer counts."""

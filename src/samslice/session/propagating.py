@@ -17,7 +17,7 @@ from samslice.session.finishing import Finishing
 from samslice.session.history import Edit
 from samslice.session.job import PROPAGATE
 from samslice.session.overlay import LabelsOverlay
-from samslice.session.state import Key, Place, anchors, items_of, items_on, join
+from samslice.session.state import Key, Place, anchors, context_of, items_of, items_on, join
 from samslice.session.table import Row
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ class Propagating(Finishing):
         key = Key(object_id, self._view, plane)
         items = items_on(self._state, key.place).get(object_id)
         by_hand = key in self._state.corrections or self._state.choices.get(key, 0) > 0
-        if as_mask or by_hand or items is None:
+        in_context = context_of(items or ()) is not None and key.place not in self._awaited
+        if as_mask or by_hand or in_context or items is None:
             mask = self._painter.pixels_of(key)
             if mask.any():
                 return Seed(object_id, plane, mask=mask)
@@ -179,7 +180,8 @@ class Propagating(Finishing):
                 f"object {object_id} has neither prompts nor pixels on plane {plane}; click on "
                 "it, or choose a plane that shows it."
             )
-        return Seed(object_id, plane, prompt=join(items))
+        frame = self.scene.predictor.model.frame(self._view.plane_shape(self.scene.shape))
+        return Seed(object_id, plane, prompt=join(items, frame))
 
     def _stamp(self, object_id: int, view: View) -> Any:
         """What a propagation of the object rests on: if it changes, results are stale."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from samslice.engine.regions import bounds, join_regions, within
 from samslice.engine.types import Box, Prompt, Region
 from samslice.session.view import View
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-KINDS = ("point", "box", "mask", "scribble")
+    from samslice.engine.coords import Frame
+    from samslice.session.context import Context
 
 _SCRIBBLE_SPACING = 10.0  # pixels between the points that stand for a scribble
 _SCRIBBLE_POINTS = 8  # at most: the decoder gains nothing from more
@@ -27,6 +29,24 @@ class Place(NamedTuple):
 
     view: View
     plane: int
+
+    def indices(self, window: Region | None = None) -> tuple[int | slice, ...]:
+        """Index the plane in the image, or in labels.
+
+        Parameters
+        ----------
+        window : tuple of int, optional
+            (row0, col0, row1, col1), half-open; all of it if left out.
+
+        Returns
+        -------
+        tuple of int and slice
+            One for each axis.
+        """
+        if window is None:
+            return self.view.plane_index(self.plane)
+        row0, col0, row1, col1 = window
+        return self.view.plane_index(self.plane, slice(row0, row1), slice(col0, col1))
 
 
 class Key(NamedTuple):
@@ -66,6 +86,8 @@ class PromptItem:
         (row0, col0, row1, col1), half-open.
     mask : ndarray of shape (rows, columns) or None
         Bool, as large as the plane.
+    context : Context or None
+        What the object showed there before: of the first of its clicks alone.
     """
 
     uid: int
@@ -77,11 +99,17 @@ class PromptItem:
     positive: bool = True
     box: Box | None = None
     mask: NDArray[np.bool_] | None = None
+    context: Context | None = None
 
     @property
     def place(self) -> Place:
         """Its plane."""
         return Place(self.view, self.plane)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its masks."""
+        return sum(part.nbytes for part in (self.mask, self.context) if part is not None)
 
     @property
     def key(self) -> Key:
@@ -247,46 +275,42 @@ def anchors(state: State, object_id: int, view: View) -> list[int]:
     return sorted(planes)
 
 
-def prompt_of(state: State, object_id: int, view: View, plane: int) -> Prompt:
-    """Join all that was said of one object on one plane.
+def context_of(items: Sequence[PromptItem]) -> Context | None:
+    """What goes along with the clicks of one object on one plane.
 
     Parameters
     ----------
-    state : State
-        What the user has said.
-    object_id : int
-        The object.
-    view : View
-        Which stack.
-    plane : int
-        Index along its stack axis.
+    items : sequence of PromptItem
+        All that was said of it there.
 
     Returns
     -------
-    Prompt
-        As `join` makes it.
-
-    Raises
-    ------
-    ValueError
-        If there are no prompts there.
+    Context or None
+        None also where a box or a mask was drawn: that says what the object is.
     """
-    return join(items_on(state, Place(view, plane)).get(object_id, ()))
+    if any(item.box is not None or item.mask is not None for item in items):
+        return None
+    return next((item.context for item in items if item.context is not None), None)
 
 
-def join(items: Sequence[PromptItem]) -> Prompt:
+def join(items: Sequence[PromptItem], frame: Frame, *, insist: bool = False) -> Prompt:
     """Join prompts of one object on one plane.
 
     Parameters
     ----------
     items : sequence of PromptItem
         Clicks, boxes, masks, scribbles.
+    frame : Frame
+        Of the plane.
+    insist : bool, optional
+        Cut the clicks into the context, if there is one.
 
     Returns
     -------
     Prompt
-        All points with their signs, the latest box, the union of the masks.
-        Masks without a box bring their own, which SAM needs.
+        All points with their signs, the latest box, the union of the masks, or
+        what was there before the first click. Masks without a box bring their
+        own, which SAM needs.
 
     Raises
     ------
@@ -307,9 +331,14 @@ def join(items: Sequence[PromptItem]) -> Prompt:
     if box is None and mask is not None:
         row0, col0, row1, col1 = bounds(mask)
         box = (float(row0), float(col0), float(row1), float(col1))
-    return Prompt(
-        points=np.array(points).reshape(-1, 2), positive=np.array(signs, bool), box=box, mask=mask
-    )
+    points_n2, positive = np.array(points).reshape(-1, 2), np.array(signs, bool)
+    context = context_of(items)
+    if context is None:
+        return Prompt(points=points_n2, positive=positive, box=box, mask=mask)
+    box = context.box(points_n2[positive], frame.shape)
+    shown = context.marked(points_n2, positive, frame) if insist else context
+    logits = frame.mask_to_logits(shown.mask, shown.region)
+    return Prompt(points=points_n2, positive=positive, box=box, logits=logits)
 
 
 def sample_path(path: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -334,57 +363,3 @@ def sample_path(path: NDArray[np.float64]) -> NDArray[np.float64]:
     points = np.stack([np.interp(at, along, path[:, axis]) for axis in (0, 1)], axis=1)
     points[[0, -1]] = path[[0, -1]]  # a first step too short to add up would lose its beginning
     return points
-
-
-def bounds(mask: NDArray[np.bool_]) -> Region:
-    """Smallest region that holds a mask.
-
-    Parameters
-    ----------
-    mask : ndarray of shape (rows, columns), bool
-        Not empty.
-
-    Returns
-    -------
-    tuple of int
-        (row0, col0, row1, col1), half-open.
-    """
-    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
-
-
-def join_regions(regions: Sequence[Region]) -> Region:
-    """Smallest region that holds others.
-
-    Parameters
-    ----------
-    regions : sequence of tuple of int
-        At least one.
-
-    Returns
-    -------
-    tuple of int
-        (row0, col0, row1, col1), half-open.
-    """
-    low0, low1, high0, high1 = zip(*regions, strict=True)
-    return min(low0), min(low1), max(high0), max(high1)
-
-
-def within(region: Region, window: Region) -> tuple[slice, slice]:
-    """Index a region inside a window that holds it.
-
-    Parameters
-    ----------
-    region, window : tuple of int
-        (row0, col0, row1, col1), half-open.
-
-    Returns
-    -------
-    tuple of slice
-        Rows and columns.
-    """
-    row0, col0 = window[:2]
-    return (
-        slice(region[0] - row0, region[2] - row0),
-        slice(region[1] - col0, region[3] - col0),
-    )
