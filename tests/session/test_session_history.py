@@ -242,6 +242,20 @@ def test_discarding_everything_that_is_pending_leaves_others_and_finished_object
     np.testing.assert_array_equal(one.labels, one.start)
 
 
+@relaxed
+@given(actions=st.lists(ACTIONS, max_size=10))
+def test_where_objects_are_is_known_without_searching_for_them(player, actions):
+    """After each step, in both views, also of objects that were looked for earlier."""
+    one = player(overwrite=True)
+    for action in actions:
+        one.play(action)
+        view = one.session.view
+        stack = one.labels if view == one.views[0] else one.labels.swapaxes(0, 1)
+        for object_id in (1, 2, 8):
+            shown = [one.session.shows(object_id, plane) for plane in range(len(stack))]
+            np.testing.assert_array_equal(shown, (stack == object_id).any(axis=(1, 2)))
+
+
 def test_redo_of_a_stroke_leaves_the_table_as_the_stroke_did(player):
     """A stroke is in the pixels: it is no reason to ask the model once more."""
     one = player()
