@@ -14,7 +14,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from samslice.plugin.viewstate import Axes, spatial_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -185,10 +185,15 @@ def is_ours(layer: Layer, image: Image | None = None) -> bool:
     return image is None or mark.get("image") == image.unique_id
 
 
-def finished_in(labels: Labels) -> set[int]:
-    """Read which objects an earlier widget has noted as finished in a layer of results."""
-    mark = labels.metadata.get(KEY)
-    return {int(i) for i in mark.get("finished", ())} if isinstance(mark, dict) else set()
+def note_finished(layers: Iterable[Layer], object_ids: Iterable[int]) -> None:
+    """Note in layers of results and of prompts which objects are finished."""
+    for layer in layers:
+        layer.metadata[f"{KEY}_finished"] = sorted(object_ids)
+
+
+def finished_in(layers: Iterable[Layer]) -> set[int]:
+    """Read which objects an earlier session has noted as finished."""
+    return {int(i) for layer in layers for i in layer.metadata.get(f"{KEY}_finished", ())}
 
 
 def is_taken(layer: Layer) -> bool:

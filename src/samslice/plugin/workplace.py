@@ -163,7 +163,7 @@ class Workplace:
             self.labels = None
             return (
                 f"The results layer {name!r} was removed, so work on it has ended. "
-                "Choose a tool to begin a new one."
+                "Choose a tool to begin a new one: objects come back from their prompts."
             )
         if layer is self.points:
             self.points = None
@@ -247,23 +247,24 @@ class Workplace:
             guard=self._host.guard,
             tell=lambda text: self._host.tell("warning", text),
         )
-        finished = make.finished_in(target.layer)
+        prompts = [layer for layer in (self.points, self.shapes) if layer is not None]
         with session.batch("open"):
             self.bridge.attach(self.points, self.shapes)
-            finished &= session.pending
-            if finished:
-                current = session.current
-                session.commit(finished)
-                session.current = current
+            self._finish(session, make.finished_in([target.layer]))
+        # Of results that were removed the prompts are left: their masks are made anew, and kept.
+        self._finish(session, make.finished_in(prompts))
         session.forget_history()  # undo would take back what was there before the widget
         session.state_changed.connect(self._remember)
         self._host.changed(self)
 
+    def _finish(self, session: Session, object_ids: set[int]) -> None:
+        if object_ids & session.pending:
+            session.commit(object_ids & session.pending)
+
     def _remember(self) -> None:
         """Note what is finished where the next widget on these layers finds it."""
-        if self.labels is not None and self.session is not None:
-            mark = self.labels.metadata.setdefault(make.KEY, {})
-            mark["finished"] = sorted(self.session.state.finished)
+        if self.session is not None:
+            make.note_finished(self.own_layers(), self.session.state.finished)
 
     def _data(self) -> tuple[Any, list[Any]]:
         data = self.image.data
