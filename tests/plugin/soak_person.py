@@ -244,7 +244,8 @@ class Person:
 
     def delete_drawings(self) -> str:
         shapes = self.sam.shapes
-        if shapes is None or not shapes.nshapes:
+        # While a polygon is drawn click by click napari itself trips over a drawing that goes.
+        if shapes is None or not shapes.nshapes or shapes._is_creating:
             return "none"
         n = self._below(shapes.nshapes)
         shapes.selected_data = {n}

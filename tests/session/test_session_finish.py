@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from samslice.session.labels import Patch
+from samslice.session.view import View
 
 
 def stroke(session, index, label):
@@ -289,3 +290,24 @@ def test_the_id_of_a_finished_object_is_not_given_away_with_its_prompts(session)
     session.discard(1)
     assert (session.labels == 1).any()
     assert session.next_object() == 2
+
+
+def test_strokes_stay_through_later_clicks_in_a_view_that_crosses_them(session):
+    """Each pixel is as the latest stroke over it says, in whichever view that was made."""
+    along_rows = View((0, 0, 0), 0, 2, 1)
+    session.add_point((3, 20, 20))
+    stroke(session, np.s_[3, 20:24, 40:44], 1)
+    stroke(session, np.s_[3, 20, 18:23], 0)
+    session.set_view(along_rows)
+    stroke(session, np.s_[3, 20, 42:44], 0)
+    stroke(session, np.s_[3:5, 20, 19:20], 1)
+    painted = session.labels[3, 20].copy()
+    session.add_point((5, 20, 30))
+    assert session.labels[5, 20, 30] == 1
+    np.testing.assert_array_equal(session.labels[3, 20, 40:44], painted[40:44])
+    np.testing.assert_array_equal(session.labels[3, 20, 18:23], [0, 1, 0, 0, 0])
+    session.set_view(View.whole(3))
+    session.add_point((3, 26, 20))
+    np.testing.assert_array_equal(session.labels[3, 20, 40:44], [1, 1, 0, 0])
+    np.testing.assert_array_equal(session.labels[3, 20, 18:23], [0, 1, 0, 0, 0])
+    assert session.labels[4, 20, 19] == 1

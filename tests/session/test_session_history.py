@@ -204,9 +204,13 @@ def test_committed_objects_never_change_unless_asked_for(player, actions, then):
 
 
 @relaxed
-@given(actions=st.lists(ACTIONS, max_size=10), at=pixel, later=st.lists(pixel, max_size=4))
+@given(
+    actions=st.lists(ACTIONS, max_size=10),
+    at=pixel,
+    later=st.lists(st.one_of(pixel, st.just("turn")), max_size=6),
+)
 @example(actions=[("current", 2), ("click", (0, 0, 1), True)], at=(0, 0, 0), later=[(0, 0, 0)])
-def test_strokes_of_pending_objects_survive_later_clicks(player, actions, at, later):
+def test_strokes_of_pending_objects_survive_later_clicks_in_any_view(player, actions, at, later):
     """What a stroke changed. An editor does not tell of pixels that were the object's already."""
     one = player()
     for action in actions:
@@ -217,6 +221,9 @@ def test_strokes_of_pending_objects_survive_later_clicks(player, actions, at, la
     one.stroke(at, 1)
     painted = one.labels != before
     for point in later:
+        if point == "turn":
+            one.play(("turn",))
+            continue
         one.session.add_point(point, object_id=2)
         one.session.add_point(point, object_id=1)
     assert (one.labels[painted] == 1).all()

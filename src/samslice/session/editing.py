@@ -13,7 +13,7 @@ from samslice.session.following import Following
 from samslice.session.history import Edit, merge, swap
 from samslice.session.painter import Painted
 from samslice.session.state import Key, Place, State
-from samslice.session.strokes import corrections_of, windows_of
+from samslice.session.strokes import add_stroke, corrections_of, windows_of
 from samslice.session.table import Row
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Editing(Following):
         for place, region, before, after in windows:
             for object_id, stroke in corrections_of(region, before, after).items():
                 key = Key(object_id, *place)
-                corrections[key] = corrections[key].then(stroke) if key in corrections else stroke
+                add_stroke(corrections, key, stroke)
                 row = rows.get(key, self._table.rows.get(key))
                 if row is not None:
                     gained = np.count_nonzero(stroke.add) - np.count_nonzero(stroke.erase)

@@ -26,6 +26,7 @@ from samslice.session.job import PREDICT
 from samslice.session.painter import Painted
 from samslice.session.scene import Encoded
 from samslice.session.state import Key, Place, context_of, items_on
+from samslice.session.strokes import corrections_on
 from samslice.session.table import Row
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from samslice.engine.types import Prediction, Region
     from samslice.session.history import Changes
     from samslice.session.painter import Masks
-    from samslice.session.state import Correction, Items
+    from samslice.session.state import Items
 
 
 class Following(Core):
@@ -102,9 +103,6 @@ class Following(Core):
         asked = self._wanted(place)
         wanted = {o: i for o, i in asked.items() if i in answers}
         keys = {o: Key(o, *place) for o in wanted}
-        corrections: dict[int, Correction] = {
-            k.object_id: c for k, c in state.corrections.items() if k.place == place
-        }
         choices = {o: state.choices.get(k, 0) for o, k in keys.items()}
         how = (self._overwrite, self.options.compete, self.scene)
         # Strokes are in the pixels already: they are no reason to paint anew.
@@ -123,7 +121,7 @@ class Following(Core):
             gone=gone,
             pending=self.pending,
             overwrite=self._overwrite,
-            corrections=corrections,
+            corrections=corrections_on(state.corrections, place),
         )
         rows: dict[Key, Row | None] = {Key(o, *place): None for o in gone}
         for p in proposals:

@@ -85,7 +85,7 @@ class Prompting(Editing):
     def add_point(
         self, coord: Sequence[float], positive: bool = True, object_id: int | None = None
     ) -> int:
-        """Add a click.
+        """Add a click. The first one on a plane that shows the object corrects what is there.
 
         Parameters
         ----------

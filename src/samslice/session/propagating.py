@@ -18,6 +18,7 @@ from samslice.session.history import Edit
 from samslice.session.job import PROPAGATE
 from samslice.session.overlay import LabelsOverlay
 from samslice.session.state import Key, Place, anchors, context_of, items_of, items_on, join
+from samslice.session.strokes import corrections_on
 from samslice.session.table import Row
 
 if TYPE_CHECKING:
@@ -243,9 +244,7 @@ class Propagating(Finishing):
             lambda *_: masks,
             pending=self.pending,
             overwrite=self._overwrite,
-            corrections={
-                k.object_id: c for k, c in self._state.corrections.items() if k.place == place
-            },
+            corrections=corrections_on(self._state.corrections, place),
         )
         exact = {
             Key(o, *place): None if row is None else replace(row, area=painted.areas[o])

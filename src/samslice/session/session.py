@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Session(Propagating):
     """Segment objects of an image one after another, or many at once, with undo.
 
-    Prompts make an object *pending*: its mask stands in the labels and follows
+    Prompts and strokes make an object *pending*: its mask stands in the labels and follows
     every prompt. `commit` finishes it; finished objects and other labels are
     never overwritten unless `overwrite` is on. Everything belongs to one
     thread, the owner's; a `Worker` does the slow work in another and hands

@@ -1,4 +1,4 @@
-"""Brush strokes of the user: which planes and objects they touch."""
+"""Brush strokes of the user: which planes and objects they touch, in every view."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from samslice.session.state import Correction, Place
+from samslice.session.state import Correction, Key, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -101,3 +101,70 @@ def corrections_of(
     return {
         int(o): Correction(region, changed & (after == o), changed & (before == o)) for o in touched
     }
+
+
+def add_stroke(corrections: dict[Key, Correction], key: Key, stroke: Correction) -> None:
+    """Join a stroke with what was painted before, also on planes that cross this one.
+
+    Parameters
+    ----------
+    corrections : dict of Key to Correction
+        Changed in place.
+    key : Key
+        Object and plane of the stroke.
+    stroke : Correction
+        The latest word.
+    """
+    for other, earlier in corrections.items():
+        if other.object_id == key.object_id and other != key:
+            seen = _seen_from(other.place, key.place, stroke)
+            if seen is not None:
+                corrections[other] = earlier.then(seen)
+    corrections[key] = corrections[key].then(stroke) if key in corrections else stroke
+
+
+def corrections_on(corrections: Mapping[Key, Correction], place: Place) -> dict[int, Correction]:
+    """What was painted by hand on a plane, in whatever view.
+
+    Parameters
+    ----------
+    corrections : mapping of Key to Correction
+        As `add_stroke` keeps them.
+    place : Place
+        The plane.
+
+    Returns
+    -------
+    dict of int to Correction
+        By object.
+    """
+    found: dict[int, Correction] = {}
+    for key, correction in corrections.items():
+        if key.place != place and (seen := _seen_from(place, key.place, correction)) is not None:
+            before = found.get(key.object_id)
+            found[key.object_id] = seen if before is None else before.then(seen)
+    for key, correction in corrections.items():  # what was said of the plane itself is the latest
+        if key.place == place:
+            before = found.get(key.object_id)
+            found[key.object_id] = correction if before is None else before.then(correction)
+    return found
+
+
+def _seen_from(place: Place, painted: Place, stroke: Correction) -> Correction | None:
+    """The part of a stroke on one plane that lies on another; None if the two do not meet there."""
+    spans = [
+        range(entry.start, entry.stop) if isinstance(entry, slice) else range(entry, entry + 1)
+        for entry in painted.indices(stroke.region)
+    ]
+    part: list[int | slice] = []
+    for entry, span in zip(place.indices(), spans, strict=True):
+        if isinstance(entry, int) and entry not in span:
+            return None
+        part.append(entry - span.start if isinstance(entry, int) else slice(None))
+    size = tuple(len(span) for span in spans)
+    add, erase = (
+        place.view.turn(painted.view.turn(mask).reshape(size)[tuple(part)])
+        for mask in (stroke.add, stroke.erase)
+    )
+    rows, cols = spans[place.view.row_axis], spans[place.view.col_axis]
+    return Correction((rows.start, cols.start, rows.stop, cols.stop), add, erase)
