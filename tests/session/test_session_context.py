@@ -143,6 +143,20 @@ def test_a_drawn_box_or_mask_says_anew_what_the_object_is(propagated):
     assert (propagated.labels[5] == 1).sum() == 100
 
 
+def test_clicks_in_place_of_others_do_not_correct_what_those_made(propagated, draw_disc):
+    with propagated.batch("replace"):
+        propagated.remove_prompt(1)
+        click = propagated.add_point((4, 20, 26))
+    assert contexts(propagated)[click] is None
+    np.testing.assert_array_equal(propagated.labels[4] == 1, draw_disc((20, 26)))
+    before = propagated.labels[6] == 1
+    first = propagated.add_point((6, 23, 20), positive=False)
+    with propagated.batch("replace"):
+        propagated.remove_prompt(first)
+        propagated.add_point((6, 17, 20), positive=False)
+    np.testing.assert_array_equal(propagated.labels[6] == 1, before & ~draw_disc((17, 20), 3))
+
+
 def test_the_correction_is_carried_from_what_is_shown(propagated):
     propagated.add_point((6, 23, 20), positive=False)
     corrected = propagated.labels[6].copy()

@@ -240,13 +240,15 @@ def crossed(col):
 @example(actions=crossed(0))
 @example(actions=crossed(8))
 def test_discarding_everything_that_is_pending_leaves_others_and_finished_objects(player, actions):
-    """Without commits and strokes nothing but what was there at the start remains."""
+    """Without commits and the eraser nothing but what was there at the start remains."""
     one = player(overwrite=True)
     for action in actions:
-        if action[0] not in ("commit", "stroke"):
+        if action[0] != "commit" and (action[0], action[-1]) != ("stroke", 0):
             one.play(action)
     one.session.discard([1, 2, 3, *range(4, 12)])
     np.testing.assert_array_equal(one.labels, one.start)
+    assert not one.session.pending
+    assert not one.session._shown
 
 
 @relaxed

@@ -13,7 +13,7 @@ from samslice.engine.types import Prompt
 from samslice.session.context import with_context
 from samslice.session.editing import Editing
 from samslice.session.labels import ids_in
-from samslice.session.state import Items, Key, Place, PromptItem, State
+from samslice.session.state import Items, Key, Place, PromptItem, State, context_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from samslice.engine.types import Box
+    from samslice.session.context import Context
 
 
 class Prompting(Editing):
@@ -380,7 +381,11 @@ class Prompting(Editing):
         self._follow_up(places)
 
     def _in_context(self, prompts: Items, keys: set[Key]) -> Items:
-        return with_context(self._state.prompts, prompts, keys, self._painter.context)
+        return with_context(self._state.prompts, prompts, keys, self._context)
+
+    def _context(self, key: Key) -> Context | None:
+        made_from = self._shown.get(key)  # by prompts that are deleted in the same step
+        return self._painter.context(key) if made_from is None else context_of(made_from[0])
 
     def _without_choices(self, keys: set[Key]) -> State:
         """Other prompts bring other candidates: what was chosen no longer counts."""
