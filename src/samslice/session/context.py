@@ -106,13 +106,15 @@ class Context:
         Returns
         -------
         Context
-            With a disc of object or background around each; its region may be larger.
+            With a disc of object or background around each; its region holds the former.
         """
         least = _LEAST_DAB * frame.pixels_per_logit**0.5
         radius = max(_DAB * (np.count_nonzero(self.mask) / np.pi) ** 0.5, least)
-        low = np.maximum(np.floor(points.min(axis=0) - radius).astype(int), 0)
-        high = np.minimum(np.ceil(points.max(axis=0) + radius).astype(int) + 1, frame.shape)
-        region = join_regions([self.region, (int(low[0]), int(low[1]), int(high[0]), int(high[1]))])
+        added = points[positive]
+        low = np.maximum(np.floor(added - radius).astype(int), 0).tolist()
+        high = np.minimum(np.ceil(added + radius).astype(int) + 1, frame.shape).tolist()
+        discs = [(*first, *last) for first, last in zip(low, high, strict=True)]
+        region = join_regions([self.region, *discs])
         mask = np.zeros((region[2] - region[0], region[3] - region[1]), bool)
         mask[within(self.region, region)] = self.mask
         rows, cols = np.ogrid[region[0] : region[2], region[1] : region[3]]

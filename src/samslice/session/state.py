@@ -335,8 +335,8 @@ def join(items: Sequence[PromptItem], frame: Frame, *, insist: bool = False) -> 
     context = context_of(items)
     if context is None:
         return Prompt(points=points_n2, positive=positive, box=box, mask=mask)
-    box = context.box(points_n2[positive], frame.shape)
     shown = context.marked(points_n2, positive, frame) if insist else context
+    box = shown.box(points_n2[positive], frame.shape)
     logits = frame.mask_to_logits(shown.mask, shown.region)
     return Prompt(points=points_n2, positive=positive, box=box, logits=logits)
 
