@@ -281,3 +281,19 @@ def test_errors_are_raised_where_nobody_listens(session, model):
     model.error = None
     session.add_point((4, 24, 20))
     assert session.labels[4, 20, 20] == 1  # the first click still counts
+
+
+def test_an_estimate_makes_no_masks(session, monkeypatch):
+    """It is asked for at each click, on planes of any size."""
+    session.add_point((4, 20, 20))
+    session.propagate()
+    session.add_point((6, 23, 20), positive=False)
+    stroke_at = np.s_[5, 20:22, 30:32]
+    before = session.labels[stroke_at].copy()
+    session.labels[stroke_at] = 1
+    session.note_stroke([Patch(stroke_at, before, session.labels[stroke_at].copy())])
+    monkeypatch.setattr(session._painter, "pixels_of", None)
+    assert session.estimate([1]).planes == 10
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="neither prompts nor pixels on plane 9"):
+        session.estimate([2], plane=9)

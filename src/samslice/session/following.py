@@ -104,7 +104,7 @@ class Following(Core):
         wanted = {o: i for o, i in asked.items() if i in answers}
         keys = {o: Key(o, *place) for o in wanted}
         choices = {o: state.choices.get(k, 0) for o, k in keys.items()}
-        how = (self._overwrite, self.options.compete, self.scene)
+        how = (self._overwrite, self.options.compete, self.scene.number)
         # Strokes are in the pixels already: they are no reason to paint anew.
         shown = {k: (wanted[o], choices[o], *how) for o, k in keys.items()}
         held = {k.object_id for k in self._shown if k.place == place}

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PROPAGATION = "propagate"
 
+_DOT = np.ones((1, 1), bool)  # stands for a mask where only its plane counts
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -144,26 +146,28 @@ class Propagating(Finishing):
         kept = frozenset(p for p in (below, above) if p is not None)
         self._start("propagate correction", seeds, options, kept)
 
-    def _seeds_of(self, object_ids: Iterable[int], plane: int | None) -> list[Seed]:
-        seeds: list[Seed] = []
+    def _seeds_of(self, object_ids: list[int], plane: int | None) -> list[Seed]:
+        seeds = [self._seed(o, p, as_mask=False) for o, p in self._starts(object_ids, plane)]
+        return seeds + self._end_marks(object_ids)
+
+    def _starts(self, object_ids: list[int], plane: int | None) -> list[tuple[int, int]]:
+        """Objects, and the planes that each is carried from."""
+        found: list[tuple[int, int]] = []
         for object_id in object_ids:
-            found = [
-                self._seed(object_id, p, as_mask=False)
-                for p in anchors(self._state, object_id, self._view)
-                if self._can_seed(object_id, p)
-            ]
+            marks = anchors(self._state, object_id, self._view)
+            planes = [p for p in marks if self._can_seed(object_id, p)]
             start = self._plane if plane is None else plane
-            seeds += found or [self._seed(object_id, start, as_mask=True)]
-            marks = [k for k in self._state.ends if k[:2] == (object_id, self._view)]
-            seeds += [Seed(object_id, k.plane, ends=True) for k in marks]
-        return seeds
+            found += [(object_id, p) for p in planes or [start]]
+        return found
+
+    def _end_marks(self, object_ids: list[int]) -> list[Seed]:
+        marks = [k for k in self._state.ends if k.object_id in object_ids and k.view == self._view]
+        return [Seed(k.object_id, k.plane, ends=True) for k in marks]
 
     def _can_seed(self, object_id: int, plane: int) -> bool:
-        """Whether anything is left of an object that was corrected by hand."""
-        place = Place(self._view, plane)
-        if object_id in items_on(self._state, place):
-            return True
-        return bool(self._painter.pixels_of(Key(object_id, *place)).any())
+        """Whether there is anything of an object on a plane."""
+        key = Key(object_id, *self._checked_place(plane))
+        return object_id in items_on(self._state, key.place) or self._painter.extents.shows(key)
 
     def _seed(self, object_id: int, plane: int, *, as_mask: bool) -> Seed:
         """Make an anchor: its prompt, or its pixels where they are not the prompt's alone."""
@@ -372,7 +376,12 @@ class Propagating(Finishing):
         if object_ids is None:
             shown = {i.object_id for i in self._state.prompts if i.view == self._view}
             object_ids = shown & self.pending or shown
-        seeds = self._seeds_of(self._chosen(object_ids), plane)
+        chosen = self._chosen(object_ids)
+        seeds = [
+            Seed(o, p, mask=_DOT) if self._can_seed(o, p) else self._seed(o, p, as_mask=True)
+            for o, p in self._starts(chosen, plane)
+        ]
+        seeds += self._end_marks(chosen)
         schedule = make_schedule(seeds, self.n_planes, options or self.options)
         planes = {p for leg in schedule.legs for p in leg.planes} | set(schedule.anchors)
         missing = sum(not self.scene.is_ready(Place(self._view, p)) for p in planes)

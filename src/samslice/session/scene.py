@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from samslice.engine.progress import Cancel
     from samslice.engine.types import Embedding, Prediction, Prompt
+
+
+_numbers = count()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +94,7 @@ class Scene:
         levels: Sequence[Any] = (),
         percentiles: tuple[float, float] | None = None,
     ) -> None:
+        self.number = next(_numbers)  # tells scenes apart, and keeps none of them alive
         self.image = image
         self.percentiles = percentiles
         self.levels = tuple(levels)
