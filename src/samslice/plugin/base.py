@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("samslice.plugin")
 
-_REFRESH_MS = 30
-_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+"""Errors whose message is for the user; others are faults of ours, and are logged."""
 
 
 class Base:
@@ -277,7 +277,7 @@ class Base:
             cause: BaseException = error
             while isinstance(cause, EmitLoopError) and cause.__cause__ is not None:
                 cause = cause.__cause__
-            if not isinstance(cause, _EXPECTED):
+            if not isinstance(cause, EXPECTED):
                 logger.exception("unexpected error", exc_info=cause)
             else:
                 logger.debug("told the user", exc_info=cause)

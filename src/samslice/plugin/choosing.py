@@ -265,9 +265,10 @@ class Choosing(Hosting):
         layer: Any = getattr(place, kind)
         layer.visible = True
         self._viewer.layers.selection.active = layer
+        if name in ("positive", "negative", "scribble"):  # Q turns a scribble around
+            self._set_sign(name != "negative")
         if kind == "points":
             layer.selected_data = set()
-            self._set_sign(name == "positive")
         elif kind == "labels" and place.session is not None:
             layer.selected_label = place.session.current
         layer.mode = mode

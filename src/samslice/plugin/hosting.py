@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 from napari import layers as napari_layers
 
 from samslice.plugin import layers as make
-from samslice.plugin.values import (
-    ModelView,
-)
 from samslice.plugin.watching import Watching
 from samslice.plugin.workplace import Workplace
 
@@ -22,11 +18,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from samslice.engine.backend import SamModel
-
-logger = logging.getLogger("samslice.plugin")
-
-_REFRESH_MS = 30
-_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+    from samslice.plugin.values import ModelView
 
 
 class Hosting(Watching):
@@ -100,6 +92,8 @@ class Hosting(Watching):
             for one in list(self._places.values()):
                 if layer in one.own_layers():
                     text = one.drop_layer(layer)
+                    if one is self._place:
+                        self._listen(one.session)
                     self.runner.soon(text, partial(self._tell_dropped, one, text))
         self.refresh()
 
@@ -114,6 +108,9 @@ class Hosting(Watching):
     def _on_tool(self, event: Any = None) -> None:
         self.refresh("tool", "can")
 
+    def _on_label(self, event: Any = None) -> None:
+        self.refresh("can", "cost")  # "Use label" and "Propagate" speak of the selected one
+
     def _on_dims(self, event: Any = None) -> None:
         self.guard(self._look)
 
@@ -124,6 +121,8 @@ class Hosting(Watching):
         for layer in place.own_layers():
             self._keys.bind(layer)
             layer.events.mode.connect(self._on_tool)  # a second time it does nothing
+        if place.labels is not None:
+            place.labels.events.selected_label.connect(self._on_label)
         if place is self._place:
             self._listen(place.session)
             if place.session is None and place.labels is None and place.points is None:
@@ -178,6 +177,8 @@ class Hosting(Watching):
         for place in self._places.values():
             for layer in place.own_layers():
                 layer.events.mode.disconnect(self._on_tool)
+            if place.labels is not None:
+                place.labels.events.selected_label.disconnect(self._on_label)
             place.close()
         self._places.clear()
         self._place = None

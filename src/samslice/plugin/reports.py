@@ -112,6 +112,8 @@ def state_view(place: Workplace | None, why_no_session: str) -> StateView:
         text += " Making its mask …" if ready else " Waiting for this plane to be encoded …"
     elif not ready:
         text += " This plane is not encoded yet."
+    elif _is_covered(session):
+        text += " Its mask lies in finished objects, which are protected; see Layers."
     return StateView(
         current=current,
         color=tuple(float(c) for c in color),  # type: ignore[arg-type]
@@ -127,6 +129,14 @@ def state_view(place: Workplace | None, why_no_session: str) -> StateView:
         ends_here=Key(current, session.view, plane) in state.ends,
         text=text,
     )
+
+
+def _is_covered(session: Session) -> bool:
+    """Whether the current object has a mask on this plane, but may take none of its pixels."""
+    found = session.candidates(session.plane)
+    if found is None or not (found.prediction.logits[found.chosen] > 0).any():
+        return False
+    return not session.overwrite and not session.pixels(session.current, session.plane)
 
 
 def candidates_view(session: Session | None) -> CandidatesView:

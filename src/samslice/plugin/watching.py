@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from samslice.plugin import reports
-from samslice.plugin.base import Base
+from samslice.plugin.base import EXPECTED, Base
 from samslice.plugin.values import (
     PictureView,
     ProgressView,
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("samslice.plugin")
 
 _REFRESH_MS = 30
-_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
 
 
 class Watching(Base):
@@ -65,7 +64,7 @@ class Watching(Base):
         self.refresh("state", "cost")
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, _EXPECTED):
+        if not isinstance(error, EXPECTED):
             logger.error("a job has failed", exc_info=error)
         self.tell("error", str(error) or repr(error))
         self.refresh()
