@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,3 +199,53 @@ def test_no_progress_is_shown_of_work_that_ended_with_its_layer(by_hand, under_w
     by_hand.qtbot.wait(100)
     assert not under_way["propagate"].active
     assert not by_hand.sam.is_busy
+
+
+def test_an_image_that_is_added_can_be_clicked_on_at_once(qtbot, open_sam, request):
+    """napari selects the new image after the widget has made its layers."""
+    viewer = request.getfixturevalue("make_napari_viewer")()
+    sam = open_sam(viewer=viewer)
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((6, 64, 64), np.uint8), name="new")
+    qtbot.waitUntil(lambda: sam.tool == "positive", timeout=5000)
+    assert sam.image.name == "new"
+    assert viewer.layers.selection.active == sam.points
+
+
+def test_a_click_in_a_volume_is_no_prompt_and_the_tool_comes_back(by_hand):
+    sam, dims = by_hand.sam, by_hand.viewer.dims
+    for tool in ("box", "positive"):
+        sam.set_tool(tool)
+        by_hand.settle()
+        dims.ndisplay = 3
+        assert sam.tool == ""
+        by_hand.click(20, 20)
+        assert not sam.session.state.prompts
+        dims.ndisplay = 2
+        assert sam.tool == tool
+
+
+def test_a_range_without_the_object_switches_propagate_off_and_says_why(by_hand):
+    sam, told = by_hand.sam, []
+    sam.can_changed.connect(lambda can: told.append(can["propagate"]))
+    by_hand.click(20, 20)
+    assert told[-1] is None
+    for planes, why in (((4, 5), "allowed are planes 4 to 5"), ((4, 50), "exceeds the stack")):
+        sam.set_options(replace(sam.options, first_plane=planes[0], last_plane=planes[1]))
+        by_hand.settle()
+        assert why in told[-1]
+    sam.set_options(replace(sam.options, first_plane=None, last_plane=None))
+    by_hand.settle()
+    assert told[-1] is None
+
+
+def test_the_bar_shows_that_a_plane_is_encoded_before_the_first_report(by_hand, discs):
+    sam, told = by_hand.sam, []
+    by_hand.qtbot.waitUntil(lambda: not sam.is_busy, timeout=10_000)
+    sam.progress.connect(told.append)
+    discs.gate.clear()
+    sam.image.data = sam.image.data + 100
+    by_hand.qtbot.wait(100)
+    discs.gate.set()
+    assert (told[0].kind, told[0].done, told[0].active) == ("encode", 0, True)
+    by_hand.qtbot.waitUntil(lambda: not told[-1].active, timeout=10_000)

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("napari", reason="napari comes with the napari extra")
 pytest.importorskip("qtpy", reason="qtpy comes with the napari extra")
+from qtpy.QtWidgets import QDockWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,17 @@ def test_each_widget_of_a_viewer_can_be_found_by_its_name(
     }
     for name, sam in (("samslice", first), ("samslice 2", second), ("samslice 3", third)):
         assert docked[name].controller is sam
+
+
+def test_a_second_widget_is_a_tab_so_that_both_have_room(
+    viewer: Any, dock: Callable[[str], SamController]
+) -> None:
+    dock("one")
+    dock("two")
+    window = viewer.window._qt_window
+    docks = [d for d in window.findChildren(QDockWidget) if d.windowTitle().startswith("samslice")]
+    assert len(docks) == 2
+    assert docks[0] in window.tabifiedDockWidgets(docks[1])
 
 
 def test_closing_the_viewer_tells_of_no_layer_that_is_gone(

@@ -86,6 +86,7 @@ class Base:
         self._adding = 0
         self._busy = False
         self._wants_picture = False
+        self._put_down = ""  # the tool that is taken up again when a plane is shown
         self._shown: dict[str, Any] = {}
         self._active: dict[str, ProgressView] = {}
         self.runner = Runner(self.guard, has_gui=hasattr(self._viewer, "window"))

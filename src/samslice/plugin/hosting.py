@@ -73,7 +73,12 @@ class Hosting(Watching):
         layer = make.plain(event.value)
         if isinstance(layer, napari_layers.Image) and self._place is None and not self._adding:
             self.guard(partial(self.choose_image, layer))
+            self.runner.soon("tool", self._take_first_tool)  # napari now selects the new image
         self.refresh("choices")
+
+    def _take_first_tool(self) -> None:
+        if not self._closed and self.can["tool:positive"] is None:
+            self.act("tool:positive")
 
     def _on_removed(self, event: Any) -> None:
         self.guard(partial(self._drop, make.plain(event.value)))

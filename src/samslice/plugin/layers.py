@@ -32,6 +32,7 @@ CURRENT = 0
 POSITIVE_COLOR, NEGATIVE_COLOR = "#2ca02c", "#d62728"
 GEOMETRY_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
+_SEARCHED = 1 << 28  # bytes of labels that are looked through at once
 _IN_MEMORY = 1 << 32  # bytes of labels; larger ones go to a temporary file
 
 
@@ -189,6 +190,12 @@ def finished_in(labels: Labels) -> set[int]:
     """Read which objects an earlier widget has noted as finished in a layer of results."""
     mark = labels.metadata.get(KEY)
     return {int(i) for i in mark.get("finished", ())} if isinstance(mark, dict) else set()
+
+
+def is_blank(labels: Labels) -> bool:
+    """Whether a layer holds no label; False where it is so large that looking takes a while."""
+    data = labels.data
+    return isinstance(data, np.ndarray) and data.nbytes <= _SEARCHED and not data.any()
 
 
 def is_taken(layer: Layer) -> bool:

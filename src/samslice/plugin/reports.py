@@ -301,7 +301,8 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
         else "Select a label that this plane shows, for instance with the pipette (5).",
         "propagate": stack
         or ("A propagation is running." if running else None)
-        or ("Click on an object, or select its label, first." if _nothing(place) else None),
+        or ("Click on an object, or select its label, first." if _nothing(place) else None)
+        or _why_no_plan(place),
         "repropagate": stack
         or ("A propagation is running." if running else None)
         or (None if plane in anchors(state, current, view) else "Correct the object here first."),
@@ -319,6 +320,12 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
 
 def _nothing(place: Workplace) -> bool:
     return chosen_objects(place) == []
+
+
+def _why_no_plan(place: Workplace) -> str | None:
+    """Say what is wrong with the range of planes, if anything is."""
+    cost = cost_estimate(place)
+    return None if cost.planes else cost.text
 
 
 def make_picture(scene: Scene, place: Place) -> Generator[PictureView, None, None]:

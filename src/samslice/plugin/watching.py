@@ -74,6 +74,8 @@ class Watching(Base):
         if not busy and self._place is not None:
             self._place.encoding = bool(self._place.paused & {"encode"})
             self._end_progress(self._place.paused)
+        if busy:
+            self._say_encoding(self.session)
         if not self._closed:
             self.busy_changed.emit(busy)
             self.refresh("state", "can")
@@ -113,8 +115,17 @@ class Watching(Base):
     def _look(self) -> None:
         if self._place is not None and not self._closed:
             self._place.look(ahead=self._encode_ahead)
+            self._say_encoding(self._place.session)
             self.refresh("state", "candidates", "can", "source", "cost")
             self._make_picture()
+
+    def _say_encoding(self, session: Session | None) -> None:
+        """Show at once that a plane is being encoded; the first report comes after it."""
+        if session is None or session.is_ready(session.plane) or "encode" in self._active:
+            return
+        if session.is_busy:
+            n = session.n_planes
+            self._report(ProgressView("encode", 0, n, text=f"plane 0 of {n}"))
 
     # ------------------------------------------------------------------ views
 
