@@ -249,3 +249,20 @@ def test_the_bar_shows_that_a_plane_is_encoded_before_the_first_report(by_hand, 
     discs.gate.set()
     assert (told[0].kind, told[0].done, told[0].active) == ("encode", 0, True)
     by_hand.qtbot.waitUntil(lambda: not told[-1].active, timeout=10_000)
+
+
+def test_waiting_for_masks_leaves_the_progress_of_encoding_where_it_was(by_hand, discs):
+    """`wait` holds what is encoded ahead: that is no end of it."""
+    sam, told = by_hand.sam, []
+    by_hand.qtbot.waitUntil(lambda: not sam.is_busy, timeout=10_000)
+    encode = discs.encode
+    discs.encode = lambda *a, **k: (time.sleep(0.2), encode(*a, **k))[1]
+    sam.progress.connect(told.append)
+    sam.image.data = sam.image.data + 100
+    by_hand.qtbot.waitUntil(lambda: bool(told) and told[-1].done > 0, timeout=10_000)
+    assert sam.wait(20)
+    assert told[-1].active
+    assert sam.can["pause"] is None
+    by_hand.qtbot.waitUntil(lambda: not told[-1].active, timeout=10_000)
+    by_hand.qtbot.waitUntil(lambda: not sam.is_busy, timeout=10_000)
+    assert sam.can["pause"] is not None

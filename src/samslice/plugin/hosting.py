@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from samslice.engine.backend import SamModel
-    from samslice.plugin.values import ModelView
+    from samslice.plugin.values import ModelView, ProgressView
 
 
 class Hosting(Watching):
@@ -161,16 +161,26 @@ class Hosting(Watching):
             if worker is None:
                 break
             hold = place is not None and "encode" not in place.paused and worker.pause("encode")
+            shown = self._active.get("encode")
             try:
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 done = worker.wait(left)
             finally:
-                if hold:
-                    worker.resume("encode")
+                if hold and worker.resume("encode"):
+                    self._go_on_encoding(shown)
             if session is self.session:
                 break
         self.runner.flush()
         return done
+
+    def _go_on_encoding(self, shown: ProgressView | None) -> None:
+        """Show again what was told as ended while it was held."""
+        if self._place is None or self.session is None:
+            return
+        self.session.resume("encode")  # tells that there is work
+        self._place.encoding = True
+        if shown is not None:
+            self._report(shown)
 
     def close(self) -> None:
         """Stop all work, unbind keys and callbacks; the layers stay. May be called twice."""
