@@ -30,7 +30,7 @@ def test_the_manifest_at_the_top_level_is_the_one_in_the_package() -> None:
 def test_everything_that_the_issue_promises_comes_from_the_manifest() -> None:
     npe2 = pytest.importorskip("npe2", reason="npe2 comes with the napari extra")
     contributions = npe2.PluginManifest.from_distribution("samslice").contributions
-    assert [w.display_name for w in contributions.widgets] == ["samslice"]
+    assert [w.display_name for w in contributions.widgets] == ["samslice segmentation"]
     assert [item.command for item in contributions.menus["napari/layers/segment"]] == [
         "samslice.widget"
     ]

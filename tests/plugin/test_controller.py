@@ -402,6 +402,23 @@ def test_a_channel_axis_can_be_chosen_and_changed(open_sam, viewer_model):
     assert sam.source.channels == (1,)
 
 
+def test_choosing_a_channel_axis_leaves_no_empty_layer_and_keeps_the_tool(open_sam, viewer_model):
+    sam = open_sam(np.zeros((3, 6, 64, 64), np.uint8))
+    sam.set_tool("box")
+    sam.set_channels((0,), 0)
+    assert sam.wait(10)
+    assert [layer for layer in viewer_model.layers if layer.name.startswith("Image objects")] == [
+        sam.labels
+    ]
+    assert sam.tool == "box"
+    sam.labels.data_setitem((np.array([0]), np.array([2]), np.array([3]), np.array([4])), 7)
+    kept = sam.labels
+    sam.set_channels((), None)
+    assert sam.wait(10)
+    assert kept in viewer_model.layers  # somebody's work
+    assert sam.labels is not kept
+
+
 # ---------------------------------------------------------------------- what must never raise
 
 

@@ -304,7 +304,7 @@ def test_the_manifest_opens_the_widget_and_says_what_to_do_without_weights(
     monkeypatch.setenv("SAMSLICE_OFFLINE", "1")
     monkeypatch.delenv("SAMSLICE_WEIGHTS", raising=False)
     viewer.add_image(np.zeros((16, 16), np.uint8))
-    _, widget = viewer.window.add_plugin_dock_widget("samslice", "samslice")
+    _, widget = viewer.window.add_plugin_dock_widget("samslice")
     request.addfinalizer(widget.controller.close)
     qtbot.waitUntil(lambda: widget.controller.model.state == "failed", timeout=10_000)
     assert widget.source.status.text() == widget.controller.model.text != ""

@@ -59,11 +59,13 @@ def open_in(
 
     widget = SamWidget(viewer, image, model, **options)
     # Of two docks with one name napari finds the latter alone.
-    taken, name, number = set(window.dock_widgets), "samslice", 1
-    while name in taken:
+    docked, name, number = dict(window.dock_widgets), "samslice", 1
+    while name in docked:
         number += 1
         name = f"samslice {number}"
-    window.add_dock_widget(widget, name=name, area="right")
+    # One below the other they would have no room for the main path.
+    beside = any(isinstance(one, SamWidget) for one in docked.values())
+    window.add_dock_widget(widget, name=name, area="right", tabify=beside)
     return widget.controller
 
 

@@ -206,8 +206,10 @@ class Acting(Choosing):
         if kind in place.paused:
             place.paused.discard(kind)
             session.resume(kind)
-        elif session.pause(kind):
-            place.paused.add(kind)
+        else:
+            place.paused.add(kind)  # first: that nothing is busy is told while the job pauses
+            if not session.pause(kind):
+                place.paused.discard(kind)
         self._show_paused(kind)
 
     # ------------------------------------------------------------------ history and table

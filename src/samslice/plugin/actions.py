@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from samslice.plugin.main_widget import SamWidget
 
-_HELP = "Open the widget first: Plugins → samslice."
+_HELP = "Open the widget first: Plugins → samslice segmentation."
 
 
 def find_widget(viewer: napari.Viewer) -> SamWidget | None:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("samslice.plugin")
 
-_REFRESH_MS = 30
-_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+"""Errors whose message is for the user; others are faults of ours, and are logged."""
 
 
 class Base:
@@ -86,6 +86,7 @@ class Base:
         self._adding = 0
         self._busy = False
         self._wants_picture = False
+        self._put_down = ""  # the tool that is taken up again when a plane is shown
         self._shown: dict[str, Any] = {}
         self._active: dict[str, ProgressView] = {}
         self.runner = Runner(self.guard, has_gui=hasattr(self._viewer, "window"))
@@ -277,7 +278,7 @@ class Base:
             cause: BaseException = error
             while isinstance(cause, EmitLoopError) and cause.__cause__ is not None:
                 cause = cause.__cause__
-            if not isinstance(cause, _EXPECTED):
+            if not isinstance(cause, EXPECTED):
                 logger.exception("unexpected error", exc_info=cause)
             else:
                 logger.debug("told the user", exc_info=cause)

@@ -173,15 +173,20 @@ class Choosing(Hosting):
     ) -> None:
         """Begin anew: other axes need other layers."""
         image = place.image
+        tool, result = self.tool or "positive", place.labels
         self._listen(None)
         for layer in place.own_layers():
             self._keys.unbind(layer)
         place.close()
+        if result is not None and make.is_ours(result, image) and make.is_blank(result):
+            self._viewer.layers.remove(result)  # of the old shape: of no use to anybody
         new = Workplace(self, image, Axes(image.ndim, channel_axis))
         if channel_axis is not None:
             new.channels = tuple(channels) or (0,)
         self._places[image] = self._place = new
         self._ensure(new)
+        if self._viewer.dims.ndisplay == 2:
+            self._take_tool(tool)
         self.refresh()
 
     def set_normalization(self, kind: str, percentiles: tuple[float, float] | None = None) -> None:
@@ -222,7 +227,7 @@ class Choosing(Hosting):
         for place in self._places.values():
             if place.session is not None:
                 place.session.options = options
-        self.refresh("cost")
+        self.refresh("cost", "can")
 
     def set_overwrite(self, overwrite: bool) -> None:
         """Set whether pending objects may take pixels of finished ones."""
@@ -255,6 +260,26 @@ class Choosing(Hosting):
         else:
             self.guard(lambda: self._take_tool(name))
 
+    def _on_dims(self, event: Any = None) -> None:
+        super()._on_dims(event)
+        self.guard(self._put_tool_down)
+
+    def _put_tool_down(self) -> None:
+        """Let no click in a volume become a prompt, which belongs to a plane."""
+        flat = self._viewer.dims.ndisplay == 2
+        active = make.plain(self._viewer.layers.selection.active)
+        if self._place is None or active not in self._place.own_layers():
+            self._put_down = ""
+        elif not flat:
+            # From drawings napari has taken it already, which is told a little later.
+            tool = self.tool or self._shown.get("tool", "")
+            if tool:
+                self._put_down = tool
+                active.mode = "pan_zoom"
+        elif self._put_down:
+            tool, self._put_down = self._put_down, ""
+            self._take_tool(tool)
+
     def _take_tool(self, name: str) -> None:
         place = self._place
         if place is None:
@@ -265,9 +290,10 @@ class Choosing(Hosting):
         layer: Any = getattr(place, kind)
         layer.visible = True
         self._viewer.layers.selection.active = layer
+        if name in ("positive", "negative", "scribble"):  # Q turns a scribble around
+            self._set_sign(name != "negative")
         if kind == "points":
             layer.selected_data = set()
-            self._set_sign(name == "positive")
         elif kind == "labels" and place.session is not None:
             layer.selected_label = place.session.current
         layer.mode = mode

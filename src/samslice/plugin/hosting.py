@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 from napari import layers as napari_layers
 
 from samslice.plugin import layers as make
-from samslice.plugin.values import (
-    ModelView,
-)
 from samslice.plugin.watching import Watching
 from samslice.plugin.workplace import Workplace
 
@@ -22,11 +18,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from samslice.engine.backend import SamModel
-
-logger = logging.getLogger("samslice.plugin")
-
-_REFRESH_MS = 30
-_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+    from samslice.plugin.values import ModelView, ProgressView
 
 
 class Hosting(Watching):
@@ -81,7 +73,12 @@ class Hosting(Watching):
         layer = make.plain(event.value)
         if isinstance(layer, napari_layers.Image) and self._place is None and not self._adding:
             self.guard(partial(self.choose_image, layer))
+            self.runner.soon("tool", self._take_first_tool)  # napari now selects the new image
         self.refresh("choices")
+
+    def _take_first_tool(self) -> None:
+        if not self._closed and self.can["tool:positive"] is None:
+            self.act("tool:positive")
 
     def _on_removed(self, event: Any) -> None:
         self.guard(partial(self._drop, make.plain(event.value)))
@@ -100,6 +97,8 @@ class Hosting(Watching):
             for one in list(self._places.values()):
                 if layer in one.own_layers():
                     text = one.drop_layer(layer)
+                    if one is self._place:
+                        self._listen(one.session)
                     self.runner.soon(text, partial(self._tell_dropped, one, text))
         self.refresh()
 
@@ -114,6 +113,9 @@ class Hosting(Watching):
     def _on_tool(self, event: Any = None) -> None:
         self.refresh("tool", "can")
 
+    def _on_label(self, event: Any = None) -> None:
+        self.refresh("can", "cost")  # "Use label" and "Propagate" speak of the selected one
+
     def _on_dims(self, event: Any = None) -> None:
         self.guard(self._look)
 
@@ -124,6 +126,8 @@ class Hosting(Watching):
         for layer in place.own_layers():
             self._keys.bind(layer)
             layer.events.mode.connect(self._on_tool)  # a second time it does nothing
+        if place.labels is not None:
+            place.labels.events.selected_label.connect(self._on_label)
         if place is self._place:
             self._listen(place.session)
             if place.session is None and place.labels is None and place.points is None:
@@ -157,16 +161,26 @@ class Hosting(Watching):
             if worker is None:
                 break
             hold = place is not None and "encode" not in place.paused and worker.pause("encode")
+            shown = self._active.get("encode")
             try:
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 done = worker.wait(left)
             finally:
-                if hold:
-                    worker.resume("encode")
+                if hold and worker.resume("encode"):
+                    self._go_on_encoding(shown)
             if session is self.session:
                 break
         self.runner.flush()
         return done
+
+    def _go_on_encoding(self, shown: ProgressView | None) -> None:
+        """Show again what was told as ended while it was held."""
+        if self._place is None or self.session is None:
+            return
+        self.session.resume("encode")  # tells that there is work
+        self._place.encoding = True
+        if shown is not None:
+            self._report(shown)
 
     def close(self) -> None:
         """Stop all work, unbind keys and callbacks; the layers stay. May be called twice."""
@@ -178,6 +192,8 @@ class Hosting(Watching):
         for place in self._places.values():
             for layer in place.own_layers():
                 layer.events.mode.disconnect(self._on_tool)
+            if place.labels is not None:
+                place.labels.events.selected_label.disconnect(self._on_label)
             place.close()
         self._places.clear()
         self._place = None

@@ -70,6 +70,13 @@ MODES = {
 }
 """The layer and its mode for each tool."""
 
+_ALSO = {
+    "polygon": ("add_ellipse", "add_polygon_lasso"),
+    "scribble": ("add_line", "add_polyline"),
+    "brush": ("erase",),
+}
+"""Other modes of napari's that draw what a tool draws: its button shows them, too."""
+
 
 class _Press:
     """A bound key; of several widgets on one viewer it acts on the one that ranks highest."""
@@ -166,7 +173,8 @@ def tool_of(active: Any, place: Workplace | None) -> str:
         return ""
     for tool, (kind, mode) in MODES.items():
         layer = getattr(place, kind)
-        if layer is not None and layer == active and str(layer.mode) == mode:
+        modes = (mode, *_ALSO.get(tool, ()))
+        if layer is not None and layer == active and str(layer.mode) in modes:
             if kind == "points":
                 return "positive" if place.upcoming.positive else "negative"
             return tool

@@ -32,6 +32,7 @@ CURRENT = 0
 POSITIVE_COLOR, NEGATIVE_COLOR = "#2ca02c", "#d62728"
 GEOMETRY_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
+_SEARCHED = 1 << 28  # bytes of labels that are looked through at once
 _IN_MEMORY = 1 << 32  # bytes of labels; larger ones go to a temporary file
 
 
@@ -194,6 +195,12 @@ def note_finished(layers: Iterable[Layer], object_ids: Iterable[int]) -> None:
 def finished_in(layers: Iterable[Layer]) -> set[int]:
     """Read which objects an earlier session has noted as finished."""
     return {int(i) for layer in layers for i in layer.metadata.get(f"{KEY}_finished", ())}
+
+
+def is_blank(labels: Labels) -> bool:
+    """Whether a layer holds no label; False where it is so large that looking takes a while."""
+    data = labels.data
+    return isinstance(data, np.ndarray) and data.nbytes <= _SEARCHED and not data.any()
 
 
 def is_taken(layer: Layer) -> bool:

@@ -180,15 +180,6 @@ def _load(
     from samslice.weights import REGISTRY, status
     from samslice.weights.settings import why_offline
 
-    if name in REGISTRY and why_offline() is None:
-        there = status(name, check=False)
-        if there.state in ("absent", "unusable"):
-            size = _size(name)
-            yield Missing(
-                f"{name} is not on this machine: fetching it{size}. Without a network, run "
-                f"'samslice weights fetch {name}' elsewhere and put the file into "
-                f"{there.path.parent}, or choose a checkpoint file."
-            )
     last = 0.0
 
     def progress(done: int, total: int | None) -> None:
@@ -199,12 +190,37 @@ def _load(
             last = now
             say(done, total)
 
-    # torch and what needs it take seconds to import: not on the GUI's thread.
+    there = status(name, check=False) if name in REGISTRY else None
+    if there is not None and there.state in ("absent", "unusable"):
+        folder = there.path.parent
+        if why_offline() is None:
+            yield Missing(
+                f"{name} is not on this machine: fetching it{_size(name)}. Without a network, run "
+                f"'samslice weights fetch {name}' elsewhere and put the file into {folder}, or "
+                "choose a checkpoint file."
+            )
+        _fetch(name, folder, progress)
+    # torch and what needs it take seconds to import: not on the GUI's thread, and not
+    # before it is known that there is something to load.
     import_module("samslice.session.session")
     from samslice.engine.backend import load_model
 
     cancel.check()
     yield load_model(name, device=device, precision=precision, progress=progress)
+
+
+def _fetch(name: str, folder: Path, progress: Callable[[int, int | None], None]) -> None:
+    """Fetch a checkpoint; where that fails, say first what helps, then all that was tried."""
+    from samslice.weights import REGISTRY, WeightsNotFoundError, resolve
+
+    try:
+        resolve(name, progress=progress)
+    except WeightsNotFoundError as error:
+        raise WeightsNotFoundError(
+            f"{name} is not on this machine and cannot be fetched: press File… and choose a "
+            f"checkpoint, or put {REGISTRY[name].filename} into {folder}.\n{error}",
+            error.tried,
+        ) from error
 
 
 def _size(name: str) -> str:

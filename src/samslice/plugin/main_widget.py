@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from samslice.engine.options import PropagateOptions
@@ -108,7 +108,18 @@ class SamWidget(QWidget):
         outside = QVBoxLayout(self)
         outside.setContentsMargins(0, 0, 0, 0)
         outside.addWidget(scroll)
-        self.setMinimumWidth(280)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Say how small the widget may be.
+
+        Returns
+        -------
+        QSize
+            As wide as its content and a scroll bar: what is narrower would be cut off.
+        """
+        bar = self.scroll.verticalScrollBar().sizeHint().width() + 2 * self.scroll.frameWidth()
+        width = self.scroll.widget().minimumSizeHint().width() + bar
+        return QSize(width, super().minimumSizeHint().height())
 
     @property
     def _main_path(self) -> tuple[QWidget, ...]:
@@ -169,6 +180,11 @@ class SamWidget(QWidget):
         self.layers.layer_chosen.connect(self._choose_layer)
         self.layers.overwrite_changed.connect(sam.set_overwrite)
         self.sections["Image"].toggled.connect(sam.want_picture)
+        for section in self.sections.values():
+            section.toggled.connect(self._on_folded)
+
+    def _on_folded(self, _: bool) -> None:
+        self.updateGeometry()  # what is unfolded may be wider
 
     def _set_direction(self, direction: str) -> None:
         self.controller.set_options(replace(self.controller.options, direction=direction))

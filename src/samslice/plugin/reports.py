@@ -113,6 +113,8 @@ def state_view(place: Workplace | None, why_no_session: str) -> StateView:
         text += " Making its mask …" if ready else " Waiting for this plane to be encoded …"
     elif not ready:
         text += " This plane is not encoded yet."
+    elif _is_covered(session):
+        text += " Its mask lies in finished objects, which are protected; see Layers."
     return StateView(
         current=current,
         color=tuple(float(c) for c in color),  # type: ignore[arg-type]
@@ -128,6 +130,14 @@ def state_view(place: Workplace | None, why_no_session: str) -> StateView:
         ends_here=Key(current, session.view, plane) in state.ends,
         text=text,
     )
+
+
+def _is_covered(session: Session) -> bool:
+    """Whether the current object has a mask on this plane, but may take none of its pixels."""
+    found = session.candidates(session.plane)
+    if found is None or not (found.prediction.logits[found.chosen] > 0).any():
+        return False
+    return not session.overwrite and not session.pixels(session.current, session.plane)
 
 
 def candidates_view(session: Session | None) -> CandidatesView:
@@ -294,7 +304,8 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
         else "Select a label that this plane shows, for instance with the pipette (5).",
         "propagate": stack
         or ("A propagation is running." if running else None)
-        or ("Click on an object, or select its label, first." if _nothing(place) else None),
+        or ("Click on an object, or select its label, first." if _nothing(place) else None)
+        or _why_no_plan(place),
         "repropagate": stack
         or ("A propagation is running." if running else None)
         or (None if plane in anchors(state, current, view) else "Correct the object here first."),
@@ -312,6 +323,12 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
 
 def _nothing(place: Workplace) -> bool:
     return chosen_objects(place) == []
+
+
+def _why_no_plan(place: Workplace) -> str | None:
+    """Say what is wrong with the range of planes, if anything is."""
+    cost = cost_estimate(place)
+    return None if cost.planes else cost.text
 
 
 def make_picture(scene: Scene, place: Place) -> Generator[PictureView, None, None]:

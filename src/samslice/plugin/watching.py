@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from samslice.plugin import reports
-from samslice.plugin.base import Base
+from samslice.plugin.base import EXPECTED, Base
 from samslice.plugin.values import (
     PictureView,
     ProgressView,
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("samslice.plugin")
 
 _REFRESH_MS = 30
-_EXPECTED = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
 
 
 class Watching(Base):
@@ -65,7 +64,7 @@ class Watching(Base):
         self.refresh("state", "cost")
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, _EXPECTED):
+        if not isinstance(error, EXPECTED):
             logger.error("a job has failed", exc_info=error)
         self.tell("error", str(error) or repr(error))
         self.refresh()
@@ -75,6 +74,8 @@ class Watching(Base):
         if not busy and self._place is not None:
             self._place.encoding = bool(self._place.paused & {"encode"})
             self._end_progress(self._place.paused)
+        if busy:
+            self._say_encoding(self.session)
         if not self._closed:
             self.busy_changed.emit(busy)
             self.refresh("state", "can")
@@ -114,8 +115,17 @@ class Watching(Base):
     def _look(self) -> None:
         if self._place is not None and not self._closed:
             self._place.look(ahead=self._encode_ahead)
+            self._say_encoding(self._place.session)
             self.refresh("state", "candidates", "can", "source", "cost")
             self._make_picture()
+
+    def _say_encoding(self, session: Session | None) -> None:
+        """Show at once that a plane is being encoded; the first report comes after it."""
+        if session is None or session.is_ready(session.plane) or "encode" in self._active:
+            return
+        if session.is_busy:
+            n = session.n_planes
+            self._report(ProgressView("encode", 0, n, text=f"plane 0 of {n}"))
 
     # ------------------------------------------------------------------ views
 

@@ -1,4 +1,4 @@
-"""What the panels are made of: buttons that say why not, folded sections, hints."""
+"""What the panels are made of: buttons that say why not, folded sections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
     from samslice.plugin.keys import Action
 
 _ACTIONS = {action.name: action for action in ACTIONS}
+STEADY = "QPushButton:enabled { border: 1px solid transparent; }"
+"""Style of a button. napari frames a button that is off: without this the rows below move."""
+
 _HEADING = "text-align: left; border: none; background: transparent; font-weight: bold;"
 _LEAST_WIDTH = 84  # pixels: less than Qt asks for, so that three fit beside a scroll bar
 _UNBOUNDED = (1 << 24) - 1  # QWIDGETSIZE_MAX, which no binding exports
@@ -54,6 +56,7 @@ class ActionButton(QPushButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(_LEAST_WIDTH)
+        self.setStyleSheet(STEADY)
         self.set_face(action.text, action.help)
 
     @property
@@ -282,49 +285,6 @@ class Choice(QComboBox):
             super().wheelEvent(event)
         else:
             event.ignore()
-
-
-def hint(text: str = "") -> QLabel:
-    """Make a label that wraps.
-
-    Parameters
-    ----------
-    text : str, optional
-        What it says.
-
-    Returns
-    -------
-    QLabel
-        The label.
-    """
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
-
-
-def caption(text: str, buddy: QWidget | None = None) -> QLabel:
-    """Make the name that stands before a control.
-
-    Parameters
-    ----------
-    text : str
-        The name.
-    buddy : QWidget, optional
-        The control: the name gets its tooltip.
-
-    Returns
-    -------
-    QLabel
-        The label.
-    """
-    label = QLabel(text)
-    if buddy is not None:
-        label.setBuddy(buddy)
-        label.setToolTip(buddy.toolTip())
-    return label
 
 
 def row(*widgets: QWidget, stretch: int | None = None) -> QBoxLayout:

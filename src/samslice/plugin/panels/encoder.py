@@ -9,7 +9,8 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QLabel, QSizePolicy, QWidget
 
-from samslice.plugin.panels.controls import Choice, Panel, hint, row
+from samslice.plugin.panels.controls import Choice, Panel, row
+from samslice.plugin.panels.labels import hint
 
 if TYPE_CHECKING:
     from samslice.plugin.values import PictureView, SourceView

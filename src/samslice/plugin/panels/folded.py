@@ -8,13 +8,13 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QWidget
 
 from samslice.plugin.keys import ACTIONS
-from samslice.plugin.panels.controls import Choice, Panel, hint
+from samslice.plugin.panels.controls import Choice, Panel
+from samslice.plugin.panels.labels import hint
 from samslice.plugin.panels.wording import cost_lines, long_key
 
 if TYPE_CHECKING:
     from samslice.plugin.values import CostEstimate, ImageChoices, StateView
 
-_WRAPPED = 180  # pixels
 _LAYERS = {
     "points": ("Clicks", "The Points layer that holds the clicks."),
     "shapes": ("Drawings", "The Shapes layer that holds boxes, outlines and scribbles."),
@@ -96,9 +96,7 @@ class KeysPanel(Panel):
         grid.setColumnStretch(1, 1)
         for line, action in enumerate(action for action in ACTIONS if action.key):
             grid.addWidget(QLabel(long_key(action.key)), line, 0, Qt.AlignmentFlag.AlignTop)
-            help = hint(action.help)
-            help.setMinimumWidth(_WRAPPED)  # Qt reserves the height for the least width
-            grid.addWidget(help, line, 1)
+            grid.addWidget(hint(action.help), line, 1)
         self.column.addLayout(grid)
 
 
@@ -131,4 +129,4 @@ class CostPanel(Panel):
             cost.planes, cost.to_encode, cost.seconds, cost.ram_bytes, cost.disk_bytes
         )
         for name, value in lines:
-            self._form.addRow(name, QLabel(value))
+            self._form.addRow(name, hint(value))

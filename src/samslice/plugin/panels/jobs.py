@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QProgressBar, QSizePolicy, QWidget
 
-from samslice.plugin.panels.controls import Panel, hint, row
+from samslice.plugin.panels.controls import Panel, row
+from samslice.plugin.panels.labels import hint
 from samslice.plugin.panels.wording import progress_line
 from samslice.plugin.values import ProgressView, StateView
 
@@ -23,10 +23,7 @@ class JobsPanel(Panel):
         self.bar.setObjectName("progress")
         self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.bar.setToolTip("How far the work is, and the time that is left.")
-        self.message = hint()
-        self.message.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        # Two lines: what is below does not jump when a message comes and goes.
-        self.message.setMinimumHeight(2 * self.message.fontMetrics().lineSpacing())
+        self.message = hint(lines=2)
         self.column.addWidget(self.bar)
         self.column.addLayout(row(self.add_button("pause"), self.add_button("cancel")))
         self.column.addWidget(self.message)

@@ -9,7 +9,8 @@ from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPalette, QPixmap
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QSpinBox, QWidget
 
-from samslice.plugin.panels.controls import Panel, caption, hint, row
+from samslice.plugin.panels.controls import STEADY, Panel, row
+from samslice.plugin.panels.labels import caption, hint
 from samslice.plugin.values import CandidatesView, StateView
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class ObjectPanel(Panel):
         button.setObjectName(f"candidate {index}")
         button.setProperty("candidate", index)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.setStyleSheet(STEADY)
         button.setMinimumWidth(_THUMBNAIL + 36)  # less than Qt asks for, enough for "0.93"
         button.setIconSize(QSize(_THUMBNAIL, _THUMBNAIL))
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

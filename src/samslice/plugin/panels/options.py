@@ -20,7 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from samslice.plugin.panels.controls import Choice, hint
+from samslice.plugin.panels.controls import Choice
+from samslice.plugin.panels.labels import hint
 
 _LARGEST = 999_999
 _LARGEST_FLOAT = 1e6

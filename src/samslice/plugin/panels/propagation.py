@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
-from samslice.plugin.panels.controls import Choice, Panel, hint, row
+from samslice.plugin.panels.controls import Choice, Panel, row
+from samslice.plugin.panels.labels import hint
 
 if TYPE_CHECKING:
     from samslice.plugin.values import CostEstimate, StateView
@@ -31,8 +32,7 @@ class PropagatePanel(Panel):
         super().__init__(parent)
         self.direction = Choice("Towards which planes objects are carried from where you click.")
         self.direction.set_choices(DIRECTIONS, "both")
-        self.cost = hint()
-        self.cost.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.cost = hint(lines=2)
         self.cost.setToolTip("What a propagation costs at most. More under Cost, below.")
         start, end = self.add_button("propagate"), self.add_button("mark_end", checkable=True)
         self.column.addLayout(row(start, self.direction, end, stretch=0))
@@ -70,6 +70,4 @@ class PropagatePanel(Panel):
         cost : CostEstimate
             The estimate, or why there is none.
         """
-        # Room for two lines, else what is below it moves under the mouse.
-        self.cost.setMinimumHeight(2 * self.cost.fontMetrics().lineSpacing())
         self.cost.setText(cost.text)

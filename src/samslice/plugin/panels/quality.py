@@ -14,7 +14,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from samslice.plugin.panels.controls import Panel, hint, row
+from samslice.plugin.panels.controls import Panel, row
+from samslice.plugin.panels.labels import hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QWidget
 
-from samslice.plugin.panels.controls import Choice, Panel, caption, hint
+from samslice.plugin.panels.controls import Choice, Panel
+from samslice.plugin.panels.labels import caption, hint
 
 if TYPE_CHECKING:
     from samslice.plugin.values import ImageChoices, ModelView
