@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from samslice.engine.label_store import LabelStore
+    from samslice.engine.label_store import LabelStore, Page
     from samslice.engine.options import PropagateOptions
     from samslice.engine.progress import Cancel, Progress
     from samslice.engine.schedule import Leg, Schedule
@@ -107,19 +107,25 @@ class Driver:
 
     def _visit(self, direction: int, index: int) -> list[PlaneResult]:
         anchors: Sequence[Seed] = ()
+        standing: Sequence[Seed] = ()
         if direction == self._schedule.sweeps[0]:
             anchors = self._schedule.anchors.get(index, ())
+            standing = self._schedule.standing.get(index, ())
         legs = [
             leg
             for leg in self._schedule.legs
             if leg.direction == direction and index in leg and leg not in self._over
         ]
-        if not anchors and not legs:
+        if not anchors and not legs and not standing:
             return []
         plane = Plane(index, np.asarray(self._volume[index]))
-        proposals = self._strategy.propose(plane, anchors, legs)
         page = self._store.open(index)
-        taken = self._store.taken(page, {proposal.object_id for proposal in proposals})
+        as_drawn = [page.as_drawn(seed) for seed in standing]
+        proposals = self._strategy.propose(plane, [*as_drawn, *anchors], legs)
+        coming = {proposal.object_id for proposal in proposals[len(standing) :]}
+        taken = self._store.taken(page, self._schedule.objects(index), coming)
+        self._learn(plane, page, proposals[: len(standing)], taken)
+        proposals = proposals[len(standing) :]
         masks = self._settle_pixels(proposals, taken, len(anchors))
         results = []
         ways: list[Leg | None] = [None] * len(anchors)
@@ -138,6 +144,23 @@ class Driver:
             results = [page.visible(result) for result in results]
         self._store.close(page, {r.object_id for r in results if r.region is not None})
         return results
+
+    def _learn(
+        self,
+        plane: Plane,
+        page: Page,
+        proposals: Sequence[Proposal],
+        taken: NDArray[np.bool_],
+    ) -> None:
+        """Tell the strategy of anchors that stay as they are, for the legs that start there."""
+        for proposal in proposals:
+            mask = np.zeros((0, 0), bool)
+            if proposal.region is not None:
+                row0, col0, row1, col1 = proposal.region
+                here = np.s_[row0:row1, col0:col1]
+                mine = page.before[here] == proposal.object_id
+                mask = (proposal.logits > 0) & (mine | ~taken[here])
+            self._strategy.settle_anchor(plane, proposal, mask)
 
     def _settle_pixels(
         self, proposals: Sequence[Proposal], taken: NDArray[np.bool_], n_anchors: int

@@ -72,6 +72,7 @@ def propagate(
     normalization: Normalization | None = None,
     labels: Any = None,
     strategy: Strategy | None = None,
+    corrected: Iterable[tuple[int, int]] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> PropagateResult:
@@ -95,6 +96,12 @@ def propagate(
         array if left out.
     strategy : Strategy, optional
         How objects are found on the next plane.
+    corrected : iterable of tuple of int, optional
+        (object id, plane) of the anchors that have changed since `labels` were
+        made. Only what they affect is done again: the planes up to the next
+        anchor, end mark or end of the range on both sides, to which the object
+        is carried from both anchors. Those stay as they are in `labels`, and
+        so do all other planes. Everything is carried if left out.
     progress : Progress, optional
         Told of every plane.
     cancel : Cancel, optional
@@ -108,14 +115,15 @@ def propagate(
     Raises
     ------
     ValueError, TypeError
-        If a seed, the volume or the labels do not fit.
+        If a seed, the volume or the labels do not fit, or `corrected` names
+        what is no anchor or comes without `labels`.
 
     See Also
     --------
     iter_propagate : The same, plane by plane.
     """
     cancel = cancel or Cancel()
-    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy)
+    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy, corrected)
     rows: list[tuple[Any, ...]] = []
     for step in driver.run(progress or NullProgress(), cancel):
         rows.extend(_row(step, result) for result in step.results)
@@ -147,6 +155,7 @@ def iter_propagate(
     normalization: Normalization | None = None,
     labels: Any = None,
     strategy: Strategy | None = None,
+    corrected: Iterable[tuple[int, int]] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Generator[PlaneStep, None, None]:
@@ -171,6 +180,8 @@ def iter_propagate(
         Where labels are written, as for `propagate`.
     strategy : Strategy, optional
         How objects are found on the next plane.
+    corrected : iterable of tuple of int, optional
+        The anchors that have changed, as for `propagate`.
     progress : Progress, optional
         Told of every plane.
     cancel : Cancel, optional
@@ -184,10 +195,9 @@ def iter_propagate(
     Raises
     ------
     ValueError, TypeError
-        If a seed, the volume or the labels do not fit. Raised by the call
-        itself, before the first plane.
+        As for `propagate`. Raised by the call itself, before the first plane.
     """
-    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy)
+    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy, corrected)
     return driver.run(progress or NullProgress(), cancel or Cancel())
 
 
@@ -199,11 +209,17 @@ def _start(
     normalization: Normalization | None,
     labels: Any,
     strategy: Strategy | None,
+    corrected: Iterable[tuple[int, int]] | None,
 ) -> Driver:
     """Check everything before the first plane is read."""
     seeds = list(seeds)
     options = options or PropagateOptions()
-    schedule = plan(volume, seeds, options)
+    schedule = plan(volume, seeds, options, corrected)
+    if corrected is not None and labels is None:
+        raise ValueError(
+            "corrected is given without labels; give the labels that were made before the "
+            "correction, or leave corrected out."
+        )
     n_planes, rows, cols = (int(size) for size in volume.shape[:3])
     shape = (n_planes, rows, cols)
     fresh = labels is None
@@ -217,7 +233,12 @@ def _start(
     return Driver(volume, schedule, store, strategy, options, fresh=fresh)
 
 
-def plan(volume: Any, seeds: Sequence[Seed], options: PropagateOptions) -> Schedule:
+def plan(
+    volume: Any,
+    seeds: Sequence[Seed],
+    options: PropagateOptions,
+    corrected: Iterable[tuple[int, int]] | None = None,
+) -> Schedule:
     """Check seeds against a stack, and say which planes they lead to. Nothing is read.
 
     Parameters
@@ -228,6 +249,8 @@ def plan(volume: Any, seeds: Sequence[Seed], options: PropagateOptions) -> Sched
         Anchors of all objects, and "ends here" marks.
     options : PropagateOptions
         Direction and range.
+    corrected : iterable of tuple of int, optional
+        The anchors that have changed, as for `propagate`.
 
     Returns
     -------
@@ -237,10 +260,10 @@ def plan(volume: Any, seeds: Sequence[Seed], options: PropagateOptions) -> Sched
     Raises
     ------
     ValueError
-        If a seed or the volume does not fit.
+        If a seed, the volume or `corrected` does not fit.
     """
     n_planes, shape = _check_volume(volume)
-    schedule = make_schedule(seeds, n_planes, options)
+    schedule = make_schedule(seeds, n_planes, options, corrected)
     for seed in seeds:
         _check_seed(seed, shape)
     return schedule
