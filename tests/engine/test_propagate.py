@@ -24,7 +24,10 @@ class FollowBrightness:
         bright = plane.pixels.reshape(*plane.shape, -1)[..., 0] > 0
         found = []
         for seed in anchors:
-            row, col = seed.prompt.points[0].astype(int)
+            if seed.mask is None:
+                row, col = seed.prompt.points[0].astype(int)
+            else:
+                row, col = np.argwhere(seed.mask).mean(axis=0).astype(int)
             found.append(self._window(seed.object_id, bright, (row, col)))
         for leg in legs:
             centre = self.before.get(leg) or self.before[leg.object_id, leg.anchor]
@@ -53,6 +56,19 @@ class FollowBrightness:
 
     def forget(self, leg):
         self.forgotten.append(leg)
+
+
+class Counted:
+    """A volume that knows which planes were read."""
+
+    def __init__(self, volume):
+        self.volume, self.read = volume, []
+        self.shape, self.dtype = volume.shape, volume.dtype
+
+    def __getitem__(self, index):
+        assert isinstance(index, int)
+        self.read.append(index)
+        return self.volume[index]
 
 
 @pytest.fixture
@@ -96,16 +112,7 @@ def test_the_table_has_a_row_for_every_look_with_the_reason_of_the_end(stack):
 
 
 def test_one_plane_is_read_at_a_time_and_none_that_is_not_needed(stack):
-    class Lazy:
-        shape, dtype = stack.shape, stack.dtype
-        read = []
-
-        def __getitem__(self, index):
-            assert isinstance(index, int)
-            self.read.append(index)
-            return stack[index]
-
-    lazy = Lazy()
+    lazy = Counted(stack)
     run(lazy, SEEDS[:1])
     assert sorted(lazy.read) == list(range(1, 11))
 
@@ -182,6 +189,94 @@ def test_an_end_mark_stops_the_object(stack):
     labels = run(stack, [*SEEDS, Seed(2, 8, ends=True)]).labels
     assert (labels[7] == 2).any()
     assert not (labels[8:] == 2).any()
+
+
+@pytest.fixture
+def anchored(stack):
+    """Two objects with several anchors, and labels that were changed everywhere afterwards."""
+    volume = np.concatenate([stack[:, :20], stack[:, :20], stack[:, 20:]], axis=1)
+    volume[:, 5:9, 26:32] = 150
+    seeds = [Seed(1, p, prompt=Prompt(points=[(7, 28)])) for p in (0, 5, 8, 11)]
+    seeds += [Seed(2, p, prompt=Prompt(points=[(42, 30)])) for p in (2, 9)]
+    labels = run(volume, seeds).labels
+    labels[:, 5, 26:32] = 1
+    labels[:, 40, 28] = 0  # so that whatever is drawn anew differs
+    labels[:, 0, :3] = [1, 2, 9]
+    return volume, seeds, labels
+
+
+def test_a_correction_changes_nothing_but_the_planes_up_to_its_neighbours(anchored):
+    volume, seeds, labels = anchored
+    before = labels.copy()
+    lazy = Counted(volume)
+    result = run(lazy, seeds, labels=labels, corrected=[(1, 5)])
+    changed = np.flatnonzero((labels != before).any(axis=(1, 2))).tolist()
+    assert changed == [1, 2, 3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(labels == 2, before == 2)
+    np.testing.assert_array_equal(labels == 9, before == 9)
+    assert sorted(set(lazy.read)) == [0, *changed, 8]
+    assert result.table.plane.tolist() == changed
+    assert set(result.table.object) == {1}
+
+
+@pytest.mark.parametrize("compete", [True, False])
+def test_corrections_in_one_call_are_those_of_one_call_each(anchored, compete):
+    volume, seeds, labels = anchored
+    options = PropagateOptions(compete=compete)
+    together, each = labels.copy(), labels.copy()
+    corrected = [(1, 5), (2, 9), (1, 11)]
+    run(volume, seeds, labels=together, corrected=corrected, options=options)
+    for one in corrected:
+        run(volume, seeds, labels=each, corrected=[one], options=options)
+    np.testing.assert_array_equal(together, each)
+    assert (together != labels).any()
+
+
+def test_a_neighbouring_anchor_is_carried_as_it_was_drawn(anchored):
+    """Here it was moved by hand; the fake strategy looks where its pixels are."""
+    volume, seeds, labels = anchored
+    labels[0][labels[0] == 1] = 0
+    labels[0, 42:45, 28:33] = 1
+    labels[labels == 2] = 0
+    run(volume, seeds, labels=labels, corrected=[(1, 5)])
+    assert (labels[1, 40:45, 28:33] == 1).any()
+    assert not (labels[3, 40:45, 28:33] == 1).any()
+
+
+def test_a_neighbouring_anchor_without_pixels_is_carried_from_its_prompt(anchored):
+    volume, seeds, labels = anchored
+    labels[0] = 0
+    run(volume, seeds, labels=labels, corrected=[(1, 5)])
+    assert not labels[0].any()
+    assert (labels[1, 6:9, 26:32] == 1).all()
+
+
+def test_a_correction_takes_no_pixels_of_an_object_that_is_not_looked_for(anchored):
+    """Object 2 is corrected too, but elsewhere: here it keeps what it has."""
+    volume, seeds, labels = anchored
+    seeds = [*seeds, Seed(2, 5, prompt=Prompt(points=[(42, 30)]))]
+    labels[3, 7] = 2
+    before = labels.copy()
+    run(volume, seeds, labels=labels, corrected=[(1, 5), (2, 9)])
+    np.testing.assert_array_equal(labels[3] == 2, before[3] == 2)
+    assert (labels[3] != before[3]).any()
+
+
+def test_a_correction_stops_at_an_end_mark_and_is_erased_where_it_ends(stack):
+    labels = run(stack).labels
+    labels[10:, 0, 0] = 1
+    before = labels.copy()
+    seeds = [*SEEDS, Seed(1, 4, ends=True)]
+    run(stack, seeds, labels=labels, corrected=[(1, 5)])
+    np.testing.assert_array_equal(labels[:5], before[:5])
+    assert not (labels[10:] == 1).any()
+
+
+def test_a_correction_needs_the_labels_that_it_corrects(stack):
+    with pytest.raises(ValueError, match="corrected is given without labels"):
+        run(stack, corrected=[(1, 5)])
+    with pytest.raises(ValueError, match="object 1 is said to be corrected on plane 6"):
+        run(stack, labels=np.zeros(stack.shape, np.uint8), corrected=[(1, 6)])
 
 
 def check_table_counts(result):

@@ -71,6 +71,55 @@ def test_no_plane_is_visited_twice_and_no_end_is_crossed(anchors, ends, directio
         assert set(planes) | anchors == set(range(20))
 
 
+def test_a_correction_is_carried_to_its_neighbours_and_they_towards_it():
+    plan = make_schedule(seeds(2, 8, 14, 17), 20, PropagateOptions(), [(1, 8)])
+    assert visited(plan) == {(1, p) for p in (3, 4, 5, 9, 10, 11)} | {
+        (-1, p) for p in (6, 7, 12, 13)
+    }
+    assert list(plan.anchors) == [8]
+    assert sorted(plan.standing) == [2, 14]
+    assert plan.objects(8) == {1}
+    assert plan.objects(2) == plan.objects(15) == set()
+
+
+@given(
+    anchors=st.sets(st.integers(0, 19), min_size=1, max_size=6),
+    ends=st.sets(st.integers(0, 19), max_size=4),
+    direction=st.sampled_from(["both", "forward", "backward"]),
+    data=st.data(),
+)
+def test_corrections_plan_the_legs_of_a_whole_run_and_no_others(anchors, ends, direction, data):
+    """All that lies within the next mark of a corrected anchor, as in a run of everything."""
+    ends = ends - anchors
+    changed = data.draw(st.sets(st.sampled_from(sorted(anchors)), min_size=1))
+    marks, options = seeds(*anchors, ends=ends), PropagateOptions(direction=direction)
+    whole = make_schedule(marks, 20, options)
+    plan = make_schedule(marks, 20, options, [(1, plane) for plane in changed])
+
+    def is_near(leg):
+        ahead = [p for p in anchors | ends if (p - leg.anchor) * leg.direction > 0]
+        nearest = min(ahead, key=lambda p: abs(p - leg.anchor), default=None)
+        return leg.anchor in changed or nearest in changed
+
+    assert list(plan.legs) == [leg for leg in whole.legs if is_near(leg)]
+    assert set(plan.anchors) == changed
+    assert set(plan.standing) == {leg.anchor for leg in plan.legs} - changed
+
+
+@pytest.mark.parametrize(
+    ("corrected", "words"),
+    [
+        ([], "corrected is empty"),
+        ([(1, 4)], "object 1 is said to be corrected on plane 4.*anchors are on planes 2, 8"),
+        ([(1, 6)], "corrected on plane 6"),
+        ([(2, 2)], "anchors are on planes none"),
+    ],
+)
+def test_a_correction_that_is_no_anchor_is_refused(corrected, words):
+    with pytest.raises(ValueError, match=words):
+        make_schedule(seeds(2, 8, ends=[6]), 10, PropagateOptions(), corrected)
+
+
 @pytest.mark.parametrize(
     ("given_seeds", "words"),
     [

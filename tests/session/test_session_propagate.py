@@ -169,6 +169,45 @@ def test_a_correction_stops_at_end_marks_and_goes_on_where_there_is_no_anchor(se
         session.repropagate(1, 9)
 
 
+def test_corrections_of_several_objects_are_carried_in_one_step(session):
+    for object_id, col in [(1, 20), (2, 40)]:
+        session.add_point((2, 20, col), object_id=object_id)
+        session.add_point((7, 20, col), object_id=object_id)
+    session.propagate()
+    for object_id, col in [(1, 20), (2, 40)]:
+        session.add_point((5, 24, col), object_id=object_id)
+    before = session.labels.copy()
+    session.repropagate([1, 2], 5)
+    assert session.undo_label == "propagate correction"
+    for object_id in (1, 2):
+        changed = (session.labels == object_id) != (before == object_id)
+        assert np.flatnonzero(changed.any(axis=(1, 2))).tolist() == [4, 6]
+    session.undo()
+    np.testing.assert_array_equal(session.labels, before)
+    for nothing in ([], 5), (1, []):
+        with pytest.raises(ValueError, match="no object or no plane is given"):
+            session.repropagate(*nothing)
+
+
+def test_a_correction_reaches_beyond_the_range_where_its_neighbours_lie_there(session):
+    session.add_point((2, 20, 20))
+    session.add_point((7, 20, 20))
+    session.propagate()
+    session.add_point((5, 24, 20))
+    session.options = PropagateOptions(first_plane=3, last_plane=6, direction="forward")
+    before = session.labels.copy()
+    session.repropagate(1, 5)
+    assert np.flatnonzero((session.labels != before).any(axis=(1, 2))).tolist() == [4, 6]
+
+
+def test_pixels_of_a_finished_object_are_carried_as_a_correction(make, volume, draw_disc):
+    labels = np.zeros(volume.shape, np.uint16)
+    labels[4][draw_disc((30, 30), 6)] = 7
+    session = make(labels=labels)
+    session.repropagate(7, 4)
+    assert planes_of(session, 7) == list(range(2, 8))
+
+
 def test_doubtful_planes_one_after_another(session):
     session.add_point((4, 20, 20))
     session.propagate(options=PropagateOptions(doubtful_score=0.95))

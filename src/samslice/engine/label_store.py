@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from samslice.engine.types import Seed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from samslice.engine.types import PlaneResult, Region, Seed
+    from samslice.engine.types import PlaneResult, Region
 
 
 def labels_dtype(max_id: int) -> np.dtype[Any]:
@@ -90,12 +92,28 @@ class Page:
         row0, col0, row1, col1 = result.region
         return replace(result, mask=self.pixels[row0:row1, col0:col1] == result.object_id)
 
+    def as_drawn(self, seed: Seed) -> Seed:
+        """Show an object by the pixels that it has here.
+
+        Parameters
+        ----------
+        seed : Seed
+            An anchor on this plane.
+
+        Returns
+        -------
+        Seed
+            With the pixels as its mask; as it is where it has none.
+        """
+        mine = self.before == seed.object_id
+        return Seed(seed.object_id, self.index, mask=mine) if mine.any() else seed
+
 
 class LabelStore:
     """Labels on disk or in memory, read and written one plane at a time.
 
     Earlier results of the objects at hand are replaced as their planes are
-    visited; every other object keeps its pixels.
+    visited; everything else keeps its pixels.
 
     Parameters
     ----------
@@ -125,7 +143,6 @@ class LabelStore:
                 f"give {labels_dtype(highest)} or larger."
             )
         self.labels = labels
-        self._ids = {seed.object_id for seed in seeds}
         self._written: dict[int, set[int]] = {}
 
     def open(self, index: int) -> Page:
@@ -143,13 +160,15 @@ class LabelStore:
         """
         return Page(index, np.asarray(self.labels[index]))
 
-    def taken(self, page: Page, coming: set[int]) -> NDArray[np.bool_]:
+    def taken(self, page: Page, awaited: set[int], coming: set[int]) -> NDArray[np.bool_]:
         """Find pixels of objects that are finished or were found here earlier in this run.
 
         Parameters
         ----------
         page : Page
             The plane.
+        awaited : set of int
+            Objects that this run looks for on the plane, at some time.
         coming : set of int
             Objects that are being placed on it now.
 
@@ -159,7 +178,7 @@ class LabelStore:
             Pixels that nobody may have.
         """
         settled = self._written.get(page.index, set())
-        free = (self._ids - settled) | coming
+        free = (awaited - settled) | coming
         return (page.before != 0) & ~np.isin(page.before, list(free))
 
     def close(self, page: Page, found: set[int]) -> None:

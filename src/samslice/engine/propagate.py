@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from samslice.engine.compete import compete
+from samslice.engine.driver import Driver
 from samslice.engine.flow_strategy import FlowStrategy
 from samslice.engine.label_store import LabelStore, labels_dtype
 from samslice.engine.normalize import fit_stack
 from samslice.engine.options import PropagateOptions
 from samslice.engine.progress import Cancel, NullProgress, Progress
-from samslice.engine.schedule import FORWARD, Leg, Schedule, make_schedule
-from samslice.engine.strategy import Plane, Proposal, Strategy, Verdict
+from samslice.engine.schedule import Schedule, make_schedule
 from samslice.engine.types import PlaneResult, PlaneStep, Prompt, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
-    from numpy.typing import NDArray
-
     from samslice.engine.normalize import Normalization
     from samslice.engine.predictor import Predictor
+    from samslice.engine.strategy import Strategy
 
 TABLE_COLUMNS = {
     "object": np.int64,
@@ -74,6 +72,7 @@ def propagate(
     normalization: Normalization | None = None,
     labels: Any = None,
     strategy: Strategy | None = None,
+    corrected: Iterable[tuple[int, int]] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> PropagateResult:
@@ -97,6 +96,12 @@ def propagate(
         array if left out.
     strategy : Strategy, optional
         How objects are found on the next plane.
+    corrected : iterable of tuple of int, optional
+        (object id, plane) of the anchors that have changed since `labels` were
+        made. Only what they affect is done again: the planes up to the next
+        anchor, end mark or end of the range on both sides, to which the object
+        is carried from both anchors. Those stay as they are in `labels`, and
+        so do all other planes. Everything is carried if left out.
     progress : Progress, optional
         Told of every plane.
     cancel : Cancel, optional
@@ -110,14 +115,15 @@ def propagate(
     Raises
     ------
     ValueError, TypeError
-        If a seed, the volume or the labels do not fit.
+        If a seed, the volume or the labels do not fit, or `corrected` names
+        what is no anchor or comes without `labels`.
 
     See Also
     --------
     iter_propagate : The same, plane by plane.
     """
     cancel = cancel or Cancel()
-    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy)
+    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy, corrected)
     rows: list[tuple[Any, ...]] = []
     for step in driver.run(progress or NullProgress(), cancel):
         rows.extend(_row(step, result) for result in step.results)
@@ -149,6 +155,7 @@ def iter_propagate(
     normalization: Normalization | None = None,
     labels: Any = None,
     strategy: Strategy | None = None,
+    corrected: Iterable[tuple[int, int]] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Generator[PlaneStep, None, None]:
@@ -173,6 +180,8 @@ def iter_propagate(
         Where labels are written, as for `propagate`.
     strategy : Strategy, optional
         How objects are found on the next plane.
+    corrected : iterable of tuple of int, optional
+        The anchors that have changed, as for `propagate`.
     progress : Progress, optional
         Told of every plane.
     cancel : Cancel, optional
@@ -186,10 +195,9 @@ def iter_propagate(
     Raises
     ------
     ValueError, TypeError
-        If a seed, the volume or the labels do not fit. Raised by the call
-        itself, before the first plane.
+        As for `propagate`. Raised by the call itself, before the first plane.
     """
-    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy)
+    driver = _start(predictor, volume, seeds, options, normalization, labels, strategy, corrected)
     return driver.run(progress or NullProgress(), cancel or Cancel())
 
 
@@ -201,11 +209,17 @@ def _start(
     normalization: Normalization | None,
     labels: Any,
     strategy: Strategy | None,
-) -> _Driver:
+    corrected: Iterable[tuple[int, int]] | None,
+) -> Driver:
     """Check everything before the first plane is read."""
     seeds = list(seeds)
     options = options or PropagateOptions()
-    schedule = plan(volume, seeds, options)
+    schedule = plan(volume, seeds, options, corrected)
+    if corrected is not None and labels is None:
+        raise ValueError(
+            "corrected is given without labels; give the labels that were made before the "
+            "correction, or leave corrected out."
+        )
     n_planes, rows, cols = (int(size) for size in volume.shape[:3])
     shape = (n_planes, rows, cols)
     fresh = labels is None
@@ -216,10 +230,15 @@ def _start(
         if normalization is None:
             normalization = fit_stack(volume)
         strategy = FlowStrategy(predictor, options, normalization)
-    return _Driver(volume, schedule, store, strategy, options, fresh=fresh)
+    return Driver(volume, schedule, store, strategy, options, fresh=fresh)
 
 
-def plan(volume: Any, seeds: Sequence[Seed], options: PropagateOptions) -> Schedule:
+def plan(
+    volume: Any,
+    seeds: Sequence[Seed],
+    options: PropagateOptions,
+    corrected: Iterable[tuple[int, int]] | None = None,
+) -> Schedule:
     """Check seeds against a stack, and say which planes they lead to. Nothing is read.
 
     Parameters
@@ -230,6 +249,8 @@ def plan(volume: Any, seeds: Sequence[Seed], options: PropagateOptions) -> Sched
         Anchors of all objects, and "ends here" marks.
     options : PropagateOptions
         Direction and range.
+    corrected : iterable of tuple of int, optional
+        The anchors that have changed, as for `propagate`.
 
     Returns
     -------
@@ -239,141 +260,13 @@ def plan(volume: Any, seeds: Sequence[Seed], options: PropagateOptions) -> Sched
     Raises
     ------
     ValueError
-        If a seed or the volume does not fit.
+        If a seed, the volume or `corrected` does not fit.
     """
     n_planes, shape = _check_volume(volume)
-    schedule = make_schedule(seeds, n_planes, options)
+    schedule = make_schedule(seeds, n_planes, options, corrected)
     for seed in seeds:
         _check_seed(seed, shape)
     return schedule
-
-
-class _Driver:
-    """One run through the stack: sweeps, competition, and the legs still alive."""
-
-    def __init__(
-        self,
-        volume: Any,
-        schedule: Schedule,
-        store: LabelStore,
-        strategy: Strategy,
-        options: PropagateOptions,
-        *,
-        fresh: bool,
-    ) -> None:
-        self._volume = volume
-        self._schedule = schedule
-        self._store = store
-        self._strategy = strategy
-        self._options = options
-        self._over: set[Leg] = set()
-        self.was_cancelled = False  # before the end; a request during the last plane is too late
-        self._fresh = fresh  # new labels hold no earlier results to take away
-        self._stale: dict[int, set[int]] = {}
-
-    @property
-    def labels(self) -> Any:
-        """The labels that are written into."""
-        return self._store.labels
-
-    def run(self, progress: Progress, cancel: Cancel) -> Generator[PlaneStep, None, None]:
-        visits = [(d, p) for d in self._schedule.sweeps for p in self._schedule.planes(d)]
-        progress.start(len(visits), "propagate")
-        try:
-            for done, (direction, index) in enumerate(visits, start=1):
-                if cancel.is_set:
-                    self.was_cancelled = True
-                    return
-                results = self._visit(direction, index)
-                progress.advance()
-                if results:
-                    name = "forward" if direction == FORWARD else "backward"
-                    yield PlaneStep(index, name, tuple(results), done, len(visits))
-            self._erase_stale()
-        finally:
-            progress.done()
-
-    def _visit(self, direction: int, index: int) -> list[PlaneResult]:
-        anchors: Sequence[Seed] = ()
-        if direction == self._schedule.sweeps[0]:
-            anchors = self._schedule.anchors.get(index, ())
-        legs = [
-            leg
-            for leg in self._schedule.legs
-            if leg.direction == direction and index in leg and leg not in self._over
-        ]
-        if not anchors and not legs:
-            return []
-        plane = Plane(index, np.asarray(self._volume[index]))
-        proposals = self._strategy.propose(plane, anchors, legs)
-        page = self._store.open(index)
-        taken = self._store.taken(page, {proposal.object_id for proposal in proposals})
-        masks = self._settle_pixels(proposals, taken, len(anchors))
-        results = []
-        ways: list[Leg | None] = [None] * len(anchors)
-        for leg, proposal, mask in zip([*ways, *legs], proposals, masks, strict=True):
-            if leg is None:
-                verdict = self._strategy.settle_anchor(plane, proposal, mask)
-            else:
-                verdict = self._strategy.settle(plane, leg, proposal, mask)
-                if verdict.status == "ended" or index == leg.last:
-                    self._finish(leg, index)
-            results.append(_result(index, proposal, mask, verdict))
-        # Where masks may overlap, anchors and then the first of the others lie on top.
-        for result in reversed(results):
-            page.put(result.object_id, result.region, result.mask)
-        if not self._options.compete:
-            results = [page.visible(result) for result in results]
-        self._store.close(page, {r.object_id for r in results if r.region is not None})
-        return results
-
-    def _settle_pixels(
-        self, proposals: Sequence[Proposal], taken: NDArray[np.bool_], n_anchors: int
-    ) -> list[NDArray[np.bool_]]:
-        """Anchors choose first: what the user has shown outranks what has travelled here."""
-        share = not self._options.compete
-        shown = compete(proposals[:n_anchors], taken, share=share)
-        if not share:
-            for proposal, mask in zip(proposals, shown, strict=False):
-                if proposal.region is not None:
-                    row0, col0, row1, col1 = proposal.region
-                    taken[row0:row1, col0:col1] |= mask
-        return shown + compete(proposals[n_anchors:], taken, share=share)
-
-    def _finish(self, leg: Leg, index: int) -> None:
-        self._over.add(leg)
-        self._strategy.forget(leg)
-        if self._fresh:
-            return
-        for beyond in range(index + leg.direction, leg.last + leg.direction, leg.direction):
-            self._stale.setdefault(beyond, set()).add(leg.object_id)
-
-    def _erase_stale(self) -> None:
-        """Take earlier results off the planes that objects no longer reach."""
-        for index, object_ids in self._stale.items():
-            page = self._store.open(index)
-            for object_id in object_ids:
-                page.put(object_id, None, np.zeros((0, 0), bool))
-            self._store.close(page, set())
-
-
-def _result(
-    index: int, proposal: Proposal, mask: NDArray[np.bool_], verdict: Verdict
-) -> PlaneResult:
-    region = proposal.region
-    if verdict.status == "ended" or not mask.any():
-        region, mask = None, np.zeros((0, 0), bool)
-    return PlaneResult(
-        proposal.object_id,
-        index,
-        region,
-        mask,
-        verdict.status,
-        verdict.reason,
-        verdict.score,
-        proposal.predicted_iou,
-        verdict.overlap,
-    )
 
 
 def _check_volume(volume: Any) -> tuple[int, tuple[int, int]]:

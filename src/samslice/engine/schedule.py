@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from samslice.engine.options import PropagateOptions
     from samslice.engine.types import Seed
@@ -59,11 +59,30 @@ class Schedule:
         Every way from every anchor.
     sweeps : tuple of int
         Directions to sweep, in order; anchors are met in the first.
+    standing : dict of int to list of Seed
+        Anchors that legs start from but that are not drawn anew, by plane.
     """
 
     anchors: dict[int, list[Seed]]
     legs: tuple[Leg, ...]
     sweeps: tuple[int, ...]
+    standing: dict[int, list[Seed]]
+
+    def objects(self, plane: int) -> set[int]:
+        """Objects that this propagation may change on a plane.
+
+        Parameters
+        ----------
+        plane : int
+            Index along the stack axis.
+
+        Returns
+        -------
+        set of int
+            Those that are drawn there, or looked for.
+        """
+        drawn = {seed.object_id for seed in self.anchors.get(plane, ())}
+        return drawn | {leg.object_id for leg in self.legs if plane in leg}
 
     def planes(self, direction: int) -> list[int]:
         """Planes that a sweep visits.
@@ -80,15 +99,22 @@ class Schedule:
         """
         found = {p for leg in self.legs if leg.direction == direction for p in leg.planes}
         if direction == self.sweeps[0]:
-            found.update(self.anchors)
+            found.update(self.anchors, self.standing)
         return sorted(found, reverse=direction == BACKWARD)
 
 
-def make_schedule(seeds: Sequence[Seed], n_planes: int, options: PropagateOptions) -> Schedule:
+def make_schedule(
+    seeds: Sequence[Seed],
+    n_planes: int,
+    options: PropagateOptions,
+    corrected: Iterable[tuple[int, int]] | None = None,
+) -> Schedule:
     """Plan a propagation.
 
     Between two anchors of an object each covers the half that is nearer to
-    it; an "ends here" mark stops the legs on both its sides.
+    it; an "ends here" mark stops the legs on both its sides. With `corrected`,
+    only legs that start from one of these anchors are planned, and those that
+    run towards one from the next anchor.
 
     Parameters
     ----------
@@ -98,6 +124,8 @@ def make_schedule(seeds: Sequence[Seed], n_planes: int, options: PropagateOption
         Planes of the stack.
     options : PropagateOptions
         Direction and range.
+    corrected : iterable of tuple of int, optional
+        (object id, plane) of the anchors that have changed; all if left out.
 
     Returns
     -------
@@ -108,7 +136,8 @@ def make_schedule(seeds: Sequence[Seed], n_planes: int, options: PropagateOption
     ------
     ValueError
         If there is no seed, a seed lies outside the range, two seeds of an
-        object share a plane, or an object has end marks only.
+        object share a plane, an object has end marks only, or a corrected
+        plane is no anchor.
     """
     first = options.first_plane or 0
     last = n_planes - 1 if options.last_plane is None else options.last_plane
@@ -117,25 +146,54 @@ def make_schedule(seeds: Sequence[Seed], n_planes: int, options: PropagateOption
     sweeps = (FORWARD, BACKWARD) if both else (FORWARD,)
     if options.direction == "backward":
         sweeps = (BACKWARD,)
-    anchors: dict[int, list[Seed]] = {}
     by_object: dict[int, dict[int, Seed]] = {}
     for seed in seeds:
         by_object.setdefault(seed.object_id, {})[seed.plane] = seed
-        if not seed.ends:
-            anchors.setdefault(seed.plane, []).append(seed)
+    shown = {(seed.object_id, seed.plane) for seed in seeds if not seed.ends}
+    changed = shown if corrected is None else _changed(corrected, shown)
     legs = [
         leg
         for object_id, marks in by_object.items()
         for direction in sweeps
-        for leg in _legs(object_id, marks, direction, first, last, both)
+        for leg, ahead in _legs(object_id, marks, direction, first, last, both)
+        if {(object_id, leg.anchor), (object_id, ahead)} & changed
     ]
-    return Schedule(anchors, tuple(legs), sweeps)
+    needed = {(leg.object_id, leg.anchor) for leg in legs}
+    anchors: dict[int, list[Seed]] = {}
+    standing: dict[int, list[Seed]] = {}
+    for seed in seeds:
+        key = (seed.object_id, seed.plane)
+        if key in changed:
+            anchors.setdefault(seed.plane, []).append(seed)
+        elif key in needed:
+            standing.setdefault(seed.plane, []).append(seed)
+    return Schedule(anchors, tuple(legs), sweeps, standing)
+
+
+def _changed(
+    corrected: Iterable[tuple[int, int]], shown: set[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Check which anchors have changed."""
+    changed = {(int(object_id), int(plane)) for object_id, plane in corrected}
+    if not changed:
+        raise ValueError(
+            "corrected is empty; name the anchors that have changed, as (object id, plane), or "
+            "leave it out to carry objects from all their anchors."
+        )
+    for object_id, plane in sorted(changed - shown):
+        known = ", ".join(str(p) for o, p in sorted(shown) if o == object_id) or "none"
+        raise ValueError(
+            f"object {object_id} is said to be corrected on plane {plane}, where it has no "
+            f"anchor; its anchors are on planes {known}. Give it a seed with a prompt or mask "
+            "there."
+        )
+    return changed
 
 
 def _legs(
     object_id: int, marks: dict[int, Seed], direction: int, first: int, last: int, both: bool
-) -> list[Leg]:
-    """Legs of one object in one direction."""
+) -> list[tuple[Leg, int | None]]:
+    """Legs of one object in one direction, each with the plane of the mark ahead."""
     legs = []
     edge = last if direction == FORWARD else first
     order = sorted(marks, reverse=direction == BACKWARD)
@@ -152,7 +210,7 @@ def _legs(
         else:
             end = ahead - direction
         if (end - here) * direction > 0:
-            legs.append(Leg(object_id, here, direction, end, closed))
+            legs.append((Leg(object_id, here, direction, end, closed), ahead))
     return legs
 
 

@@ -1,6 +1,6 @@
 """What a propagation strategy is: the part that knows a model, behind the driver.
 
-The driver (:mod:`samslice.engine.propagate`) reads planes, schedules objects,
+The driver (:mod:`samslice.engine.driver`) reads planes, schedules objects,
 lets them compete for pixels and writes labels. A strategy looks at one plane
 at a time, proposes logits for every object at once, and remembers what it
 needs to know about each of them for the next plane.

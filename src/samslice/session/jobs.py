@@ -249,6 +249,7 @@ def propagate(
     seeds: Sequence[Seed],
     options: PropagateOptions,
     overlay: LabelsOverlay,
+    corrected: frozenset[tuple[int, int]] | None,
     cancel: Cancel,
 ) -> Generator[Stepped | Erased | None, None, None]:
     """Carry objects through the stack.
@@ -265,6 +266,8 @@ def propagate(
         Direction, range and stopping.
     overlay : LabelsOverlay
         Stands for the labels; written to.
+    corrected : frozenset of tuple of int or None
+        (object id, plane) of the anchors that have changed; None for all.
     cancel : Cancel
         Stops it, within a plane.
 
@@ -284,6 +287,7 @@ def propagate(
         options=options,
         normalization=policy,
         labels=overlay,
+        corrected=corrected,
         cancel=cancel,
     )
     begun = time.perf_counter()

@@ -61,7 +61,6 @@ class _Run:
     edit: Edit
     view: View
     stamps: dict[int, Any]
-    kept: frozenset[int]  # planes that are not to be touched
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -110,41 +109,40 @@ class Propagating(Finishing):
         seeds = self._seeds_of(self._chosen(object_ids), plane)
         self._start(PROPAGATION, seeds, options or self.options)
 
-    def repropagate(self, object_id: int, plane: int) -> None:
-        """Carry a correction on one plane to the neighbouring anchors, and no further.
+    def repropagate(self, object_ids: Iterable[int] | int, planes: Iterable[int] | int) -> None:
+        """Carry corrections to the neighbouring anchors, and no further.
 
         Parameters
         ----------
-        object_id : int
-            The object that was corrected.
-        plane : int
-            Plane of the correction.
+        object_ids : int or iterable of int
+            The objects that were corrected.
+        planes : int or iterable of int
+            The planes on which each of them was corrected.
 
         Raises
         ------
         ValueError
-            If the object has neither prompts nor pixels there.
+            If an object has neither prompts nor pixels on one of the planes,
+            or none is given.
         """
-        object_id = self._checked_id(object_id)
-        self._checked_place(plane)
-        ends = {k.plane for k in self._state.ends if k[:2] == (object_id, self._view)}
-        marks = [p for p in anchors(self._state, object_id, self._view) if p != plane]
-        below = max((p for p in {*marks, *ends} if p < plane), default=None)
-        above = min((p for p in {*marks, *ends} if p > plane), default=None)
-        seeds = [self._seed(object_id, plane, as_mask=False)]
-        for neighbour in (below, above):
-            if neighbour in ends:
-                seeds.append(Seed(object_id, neighbour, ends=True))
-            elif neighbour is not None:
-                seeds.append(self._seed(object_id, neighbour, as_mask=True))
+        at = {planes} if isinstance(planes, (int, np.integer)) else set(planes)
+        chosen = self._chosen(object_ids)
+        seeds = [self._seed(o, p, as_mask=False) for o in chosen for p in sorted(at)]
+        if not seeds:
+            raise ValueError("no object or no plane is given; name those that were corrected.")
+        known = [s for o in chosen for s in [*self._anchors_of(o), *self._end_marks_of(o)]]
+        others = [seed for seed in known if seed.plane not in at]
+        # Anchors outside the range of planes are not drawn, but tell where a correction ends.
+        bounds = [seed.plane for seed in others]
+        first, last = self.options.first_plane, self.options.last_plane
         options = replace(
             self.options,
             direction="both",
-            first_plane=self.options.first_plane if below is None else below,
-            last_plane=self.options.last_plane if above is None else above,
+            first_plane=None if first is None else min([first, *bounds]),
+            last_plane=None if last is None else max([last, *bounds]),
         )
-        kept = frozenset(p for p in (below, above) if p is not None)
-        self._start("propagate correction", seeds, options, kept)
+        corrected = frozenset((seed.object_id, seed.plane) for seed in seeds)
+        self._start("propagate correction", [*seeds, *others], options, corrected)
 
     def _seeds_of(self, object_ids: list[int], plane: int | None) -> list[Seed]:
         seeds = [self._seed(o, p, as_mask=False) for o, p in self._starts(object_ids, plane)]
@@ -163,6 +161,13 @@ class Propagating(Finishing):
     def _end_marks(self, object_ids: list[int]) -> list[Seed]:
         marks = [k for k in self._state.ends if k.object_id in object_ids and k.view == self._view]
         return [Seed(k.object_id, k.plane, ends=True) for k in marks]
+
+    def _anchors_of(self, object_id: int) -> list[Seed]:
+        return [
+            self._seed(object_id, p, as_mask=False)
+            for p in anchors(self._state, object_id, self._view)
+            if self._can_seed(object_id, p)
+        ]
 
     def _can_seed(self, object_id: int, plane: int) -> bool:
         """Whether there is anything of an object on a plane."""
@@ -198,11 +203,11 @@ class Propagating(Finishing):
         label: str,
         seeds: list[Seed],
         options: PropagateOptions,
-        kept: frozenset[int] = frozenset(),
+        corrected: frozenset[tuple[int, int]] | None = None,
     ) -> None:
         if self.n_planes < 2:
             raise ValueError("the view has one plane; choose a stack axis to carry objects along.")
-        make_schedule(seeds, self.n_planes, options)  # refuses here what does not fit
+        make_schedule(seeds, self.n_planes, options, corrected)  # refuses here what does not fit
         self.cancel(PROPAGATION)
         object_ids = {seed.object_id for seed in seeds}
         visible = self.pending | object_ids if self._overwrite else None
@@ -210,10 +215,10 @@ class Propagating(Finishing):
         edit = self._edit(label, self._state)
         edit.open = True
         stamps = {o: self._stamp(o, self._view) for o in object_ids}
-        run = self._run = _Run(edit, self._view, stamps, kept)
+        run = self._run = _Run(edit, self._view, stamps)
         self._submit(
             PROPAGATION,
-            partial(jobs.propagate, self.scene, self._view, seeds, options, overlay),
+            partial(jobs.propagate, self.scene, self._view, seeds, options, overlay, corrected),
             priority=PROPAGATE,
             on_result=partial(self._on_step, run),
             on_error=partial(self._on_propagate_failed, run),
@@ -231,7 +236,7 @@ class Propagating(Finishing):
             return
         step = value.step
         results = [r for r in step.results if r.object_id in fresh]
-        if step.plane not in run.kept and results:
+        if results:
             masks = [(r.object_id, r.region, r.mask) for r in results]
             rows = {r.object_id: Row.found(r, step.direction, r.area) for r in results}
             self._write_step(run, step.plane, rows, masks)
