@@ -130,8 +130,9 @@ class Propagating(Finishing):
         seeds = [self._seed(o, p, as_mask=False) for o in chosen for p in sorted(at)]
         if not seeds:
             raise ValueError("no object or no plane is given; name those that were corrected.")
-        known = [s for o in chosen for s in [*self._anchors_of(o), *self._end_marks_of(o)]]
-        others = [seed for seed in known if seed.plane not in at]
+        known = [(o, p) for o in chosen for p in self._anchored(o) if p not in at]
+        others = [self._seed(o, p, as_mask=False) for o, p in known]
+        others += [mark for mark in self._end_marks(chosen) if mark.plane not in at]
         # Anchors outside the range of planes are not drawn, but tell where a correction ends.
         bounds = [seed.plane for seed in others]
         first, last = self.options.first_plane, self.options.last_plane
@@ -152,22 +153,17 @@ class Propagating(Finishing):
         """Objects, and the planes that each is carried from."""
         found: list[tuple[int, int]] = []
         for object_id in object_ids:
-            marks = anchors(self._state, object_id, self._view)
-            planes = [p for p in marks if self._can_seed(object_id, p)]
             start = self._plane if plane is None else plane
-            found += [(object_id, p) for p in planes or [start]]
+            found += [(object_id, p) for p in self._anchored(object_id) or [start]]
         return found
 
     def _end_marks(self, object_ids: list[int]) -> list[Seed]:
         marks = [k for k in self._state.ends if k.object_id in object_ids and k.view == self._view]
         return [Seed(k.object_id, k.plane, ends=True) for k in marks]
 
-    def _anchors_of(self, object_id: int) -> list[Seed]:
-        return [
-            self._seed(object_id, p, as_mask=False)
-            for p in anchors(self._state, object_id, self._view)
-            if self._can_seed(object_id, p)
-        ]
+    def _anchored(self, object_id: int) -> list[int]:
+        marks = anchors(self._state, object_id, self._view)
+        return [p for p in marks if self._can_seed(object_id, p)]
 
     def _can_seed(self, object_id: int, plane: int) -> bool:
         """Whether there is anything of an object on a plane."""
