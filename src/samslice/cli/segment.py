@@ -134,7 +134,9 @@ def run(args: argparse.Namespace) -> int:
     predictor = load_predictor(args)
     embedding = predictor.encode(plane, normalization=choose_normalization(volume, args))
     want_all = args.candidates == "all"
-    predictions = predictor.predict_many(embedding, prompts, multimask=True if want_all else None)
+    predictions = predictor.predict_many(
+        embedding, prompts, multimask=True if want_all else None, refine=True
+    )
     ids = [seed.object_id for seed in seeds]
     n_pages = min(len(p.scores) for p in predictions) if want_all else 1
     pages = [_paint(predictions, ids, k) for k in range(n_pages)]

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 GIVEN_LOGIT = 32.0
 """Logit of a mask that the user gave: above what the decoder ever says."""
 
-_MODEL_WEIGHT = 0.5  # of the model's logits beside the moved mask
+_MODEL_WEIGHT = 0.5  # of the model's logits beside the moved mask, where both agree
+_AGREEMENT_POWER = 3  # how fast that falls where they do not
 _MODEL_LIMIT = 10.0  # of the model's logits
 _MOVED_LIMIT = 8.0  # of what the moved mask says
+_BOX_ROOM = 0.5  # pixels that a box reaches beyond a moved mask, whose rim it would cut otherwise
 _MARGIN = 4  # pixels around an object that are looked at, beside twice the expected movement
 _MOST_COVERED = 3  # planes in a row on which others may take most of an object
 _AREA_WEIGHT = 0.1  # what a change of area by a factor of e takes off the presence
@@ -117,7 +119,9 @@ class FlowStrategy:
                 continue
             said = np.clip(moved.logits, -_MODEL_LIMIT, _MODEL_LIMIT)
             carried = np.clip(moved.depth / self._sigma, -_MOVED_LIMIT, _MOVED_LIMIT)
-            logits = (carried + _MODEL_WEIGHT * moved.agreement * said).astype(np.float32)
+            logits = (carried + _MODEL_WEIGHT * moved.agreement**_AGREEMENT_POWER * said).astype(
+                np.float32
+            )
             found = Proposal(leg.object_id, moved.region, logits, moved.predicted_iou)
             which = self._options.components
             proposals.append(keep_components(found, track.region, track.mask, which))
@@ -125,7 +129,7 @@ class FlowStrategy:
 
     def _show_anchors(self, embedding: Embedding, anchors: Sequence[Seed]) -> list[Proposal]:
         prompts = [s.prompt if s.prompt is not None else Prompt(mask=s.mask) for s in anchors]
-        predictions = self._predictor.predict_many(embedding, prompts)
+        predictions = self._predictor.predict_many(embedding, prompts, refine=True)
         proposals = []
         for seed, prediction in zip(anchors, predictions, strict=True):
             if seed.mask is None:
@@ -155,10 +159,11 @@ class FlowStrategy:
         prompts = []
         for moved in self._moved.values():
             region, inside = tighten(moved.region, moved.depth > 0)
-            row0, col0, row1, col1 = map(float, region)
+            low = np.maximum(np.array(region[:2]) - _BOX_ROOM, 0)
+            high = np.minimum(np.array(region[2:]) + _BOX_ROOM, self._shape)
             logits = embedding.frame.mask_to_logits(inside, region)
-            prompts.append(Prompt(box=(row0, col0, row1, col1)))
-            prompts.append(Prompt(box=(row0, col0, row1, col1), logits=logits))
+            prompts.append(Prompt(box=(*low, *high)))
+            prompts.append(Prompt(box=(*low, *high), logits=logits))
         answers = self._predictor.predict_many(embedding, prompts, multimask=True)
         for number, (leg, moved) in enumerate(list(self._moved.items())):
             picks = [_pick(moved, answer) for answer in answers[2 * number : 2 * number + 2]]

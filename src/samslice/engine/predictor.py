@@ -217,6 +217,7 @@ class Predictor:
         prompts: Sequence[Prompt],
         *,
         multimask: bool | None = None,
+        refine: bool = False,
     ) -> list[Prediction]:
         """Predict the masks of many objects of one plane.
 
@@ -231,6 +232,10 @@ class Predictor:
             One for each object, in the plane's data pixels.
         multimask : bool, optional
             As for `predict`, for all prompts.
+        refine : bool, optional
+            Ask a second time about every box that is alone and gets one mask,
+            together with the logits of the first answer: the sequence that
+            SAM was trained on.
 
         Returns
         -------
@@ -264,6 +269,13 @@ class Predictor:
         for (*_, wanted), indices in groups.items():
             chosen = [prompts[i] for i in indices]
             predictions.update(zip(indices, self._decode(embedding, chosen, wanted), strict=True))
+        if refine and not multimask:
+            alone = [
+                i for i, prompt in enumerate(prompts) if _structure(prompt) == (0, True, False)
+            ]
+            again = [Prompt(box=prompts[i].box, logits=predictions[i].logits[0]) for i in alone]
+            second = self.predict_many(embedding, again, multimask=False)
+            predictions.update(zip(alone, second, strict=True))
         return [predictions[i] for i in range(len(prompts))]
 
     def _decode(

@@ -97,7 +97,7 @@ def predict(
     embedding, seconds = scene.encode(place, cancel)
     yield Encoded(place, seconds, embedding.nbytes)
     prompts = [join(items, embedding.frame) for items in asked]
-    answers = scene.predictor.predict_many(embedding, prompts)
+    answers = scene.predictor.predict_many(embedding, prompts, refine=True)
     # Beside a mask the model may pass over a click: then the mask says the same as the click.
     ignored = [
         n

@@ -309,7 +309,12 @@ class ScenePredictor:
         return self._scene.full_size(embedding, self._view)
 
     def predict_many(
-        self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool | None = None
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool | None = None,
+        refine: bool = False,
     ) -> list[Prediction]:
         """Predict masks; see `Predictor.predict_many`."""
-        return self._predictor.predict_many(embedding, prompts, multimask=multimask)
+        return self._predictor.predict_many(embedding, prompts, multimask=multimask, refine=refine)
