@@ -169,12 +169,17 @@ def test_the_dock_cannot_be_so_narrow_that_it_cuts_something_off(
     assert inside + bar <= widget.minimumSizeHint().width() <= 350
 
 
-def test_the_command_palette_opens_the_widget(viewer: Any, qtbot: QtBot) -> None:
+def test_the_command_palette_opens_the_widget(
+    viewer: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, notes: list[str]
+) -> None:
     """Among commands that all have the plugin's name in them it is found by what it is for."""
     from qtpy.QtCore import Qt
 
     from samslice.plugin.actions import find_widget
 
+    # Without weights no model is loaded, which would go on after the test.
+    monkeypatch.setenv("SAMSLICE_OFFLINE", "1")
+    monkeypatch.delenv("SAMSLICE_WEIGHTS", raising=False)
     viewer.window._toggle_command_palette()
     palette = viewer.window._qt_window._command_palette
     qtbot.keyClicks(palette._line, "segment")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from samslice.engine.confidence import Signs, confidence
 from samslice.engine.evidence import Contrast, contrast, resample
 from samslice.engine.flow import estimate_flow, shrink
 from samslice.engine.regions import keep_components, region_iou, tighten
@@ -202,46 +203,56 @@ class FlowStrategy:
         covered = left < 0.5 * claimed
         if covered and (track.covered < _MOST_COVERED or leg.closed):
             # Others lie over it here; further on they may not.
-            self._remember(plane, leg, track, proposal.region, claim, covered=True)
+            self._remember(plane, leg, track, proposal.region, claim)
             return Verdict("doubtful", "mostly taken by a neighbour", 0.0, 0.0)
         if left < self._options.min_area:
             return Verdict("ended", "lost to a neighbour", 0.0, 0.0)
-        overlap = region_iou(proposal.region, mask, track.region, track.mask)
-        score = self._confirmation(leg, proposal)
-        reason = self._stop_reason(plane, leg, track, proposal, mask, overlap)
+        signs = self._signs(plane, leg, track, proposal, mask)
+        score = confidence(signs)
+        reason = self._stop_reason(plane, track, proposal, mask, signs)
         if reason and not leg.closed:
-            return Verdict("ended", reason, score, overlap)
-        self._remember(plane, leg, track, proposal.region, mask, covered=False)
+            return Verdict("ended", reason, score, signs.overlap)
+        self._remember(plane, leg, track, proposal.region, mask, signs)
         if reason or score < self._options.doubtful_score:
-            return Verdict("doubtful", reason or "low confidence", score, overlap)
-        return Verdict("ok", "", score, overlap)
+            return Verdict("doubtful", reason or "low confidence", score, signs.overlap)
+        return Verdict("ok", "", score, signs.overlap)
 
-    def _confirmation(self, leg: Leg, proposal: Proposal) -> float:
-        """How well the model confirms the moved object, 0 to 1."""
-        moved = self._moved.get(leg)
+    def _signs(
+        self, plane: Plane, leg: Leg, track: Track, proposal: Proposal, mask: NDArray[np.bool_]
+    ) -> Signs:
+        """Collect what is known of an object's mask; neither it nor the region is empty."""
+        moved, region = self._moved.get(leg), proposal.region or track.region
         agreement = 1.0 if moved is None else moved.agreement
-        return float(np.clip(agreement * proposal.predicted_iou, 0, 1))
+        now = float(np.clip(agreement * proposal.predicted_iou, 0, 1))
+        area = np.count_nonzero(mask)
+        return Signs(
+            agreement=agreement,
+            predicted_iou=proposal.predicted_iou,
+            overlap=region_iou(region, mask, track.region, track.mask),
+            kept=float(area / np.count_nonzero(proposal.logits > 0)),
+            change=float(np.log(area / track.anchored.area)),
+            worst=min(track.worst, now),
+            usual=float(np.mean(track.confirmed(now))),
+            steps=abs(plane.index - leg.anchor),
+        )
 
     def _stop_reason(
         self,
         plane: Plane,
-        leg: Leg,
         track: Track,
         proposal: Proposal,
         mask: NDArray[np.bool_],
-        overlap: float,
+        signs: Signs,
     ) -> str:
-        options, area = self._options, int(np.count_nonzero(mask))
-        if proposal.predicted_iou < options.min_score:
+        options = self._options
+        if signs.predicted_iou < options.min_score:
             return "low predicted IoU"
-        if area > track.area * options.max_growth:
+        if np.count_nonzero(mask) > track.area * options.max_growth:
             return "grew too fast"
-        if overlap < options.min_overlap:
+        if signs.overlap < options.min_overlap:
             return "low overlap with the previous plane"
-        now = self._confirmation(leg, proposal)
-        usual = float(np.mean(track.confirmed(now)))
-        changed = abs(np.log(area / track.anchored.area))
-        if now < usual * (options.min_presence + _AREA_WEIGHT * changed):
+        wanted = options.min_presence + _AREA_WEIGHT * abs(signs.change)
+        if signs.confirmation < signs.usual * wanted:
             return "no longer looks as it did near its anchor"
         clear = track.anchored.contrast
         if clear is not None and proposal.region is not None:
@@ -263,20 +274,17 @@ class FlowStrategy:
         track: Track,
         region: Region,
         mask: NDArray[np.bool_],
-        *,
-        covered: bool,
+        signs: Signs | None = None,
     ) -> None:
-        moved = self._moved.get(leg)
-        near = track.near
-        if moved is not None and not covered:
-            near = track.confirmed(moved.agreement * moved.predicted_iou)
+        """Take a mask along to the next plane; without signs it is covered by others."""
         self._last[leg] = Track(
             plane.index,
             self._picture,
             *tighten(region, mask),
             track.anchored,
-            near=near,
-            covered=track.covered + 1 if covered else 0,
+            near=track.near if signs is None else track.confirmed(signs.confirmation),
+            covered=track.covered + 1 if signs is None else 0,
+            worst=track.worst if signs is None else signs.worst,
         )
 
     def forget(self, leg: Leg) -> None:

@@ -52,6 +52,8 @@ class Track:
         How well the model confirmed it on the first planes after the anchor.
     covered : int
         Planes in a row on which others took most of it.
+    worst : float
+        How well the model confirmed it on the plane where it did so least.
     """
 
     plane: int
@@ -61,6 +63,7 @@ class Track:
     anchored: Anchored
     near: tuple[float, ...] = ()
     covered: int = 0
+    worst: float = 1.0
 
     @property
     def area(self) -> int:
