@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from samslice.engine.branches import rim_reach
 from samslice.engine.evidence import Contrast, contrast, resample
 from samslice.engine.flow import estimate_flow, shrink
 from samslice.engine.regions import keep_components, region_iou, tighten
@@ -174,10 +175,7 @@ class FlowStrategy:
         """Remember an anchor; see `Strategy.settle_anchor`."""
         area = int(np.count_nonzero(mask))
         if area and proposal.region is not None:
-            clear = self._contrast(plane, proposal.region, mask)
-            anchored = Anchored(area, clear if clear is not None and clear.is_clear else None)
-            region, inside = tighten(proposal.region, mask)
-            track = Track(plane.index, self._picture, region, inside, anchored)
+            track = self._first_track(plane, *tighten(proposal.region, mask))
             self._anchors[proposal.object_id, plane.index] = track
         score = float(np.clip(proposal.predicted_iou, 0, 1))
         reason = "" if area else "the prompt gave no mask, or its pixels belong to other objects"
@@ -201,15 +199,30 @@ class FlowStrategy:
             return Verdict("doubtful", "mostly taken by a neighbour", 0.0, 0.0)
         if left < self._options.min_area:
             return Verdict("ended", "lost to a neighbour", 0.0, 0.0)
-        overlap = region_iou(proposal.region, mask, track.region, track.mask)
+        joined = self._joined(leg, track, mask)
+        # What has joined it is judged by its own way back; here the rest is judged.
+        rest = mask if joined is None else mask & ~joined
+        overlap = region_iou(proposal.region, rest, track.region, track.mask)
         score = self._confirmation(leg, proposal)
-        reason = self._stop_reason(plane, leg, track, proposal, mask, overlap)
+        reason = self._stop_reason(plane, leg, track, proposal, rest, overlap)
         if reason and not leg.closed:
             return Verdict("ended", reason, score, overlap)
         self._remember(plane, leg, track, proposal.region, mask, covered=False)
         if reason or score < self._options.doubtful_score:
-            return Verdict("doubtful", reason or "low confidence", score, overlap)
-        return Verdict("ok", "", score, overlap)
+            return Verdict("doubtful", reason or "low confidence", score, overlap, joined)
+        return Verdict("ok", "", score, overlap, joined)
+
+    def _joined(self, leg: Leg, track: Track, mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Find what lies too far from the moved object to be its rim."""
+        moved = self._moved.get(leg)
+        if not self._options.branches or moved is None:
+            return None
+        joined = mask & (moved.depth < -rim_reach(self._options.spacing))
+        area = int(np.count_nonzero(joined))
+        # More than this is no branch but a flood, and ends the object.
+        if not self._options.min_area <= area <= track.area * self._options.max_growth:
+            return None
+        return joined if (mask & ~joined).any() else None
 
     def _confirmation(self, leg: Leg, proposal: Proposal) -> float:
         """How well the model confirms the moved object, 0 to 1."""
@@ -273,6 +286,16 @@ class FlowStrategy:
             near=near,
             covered=track.covered + 1 if covered else 0,
         )
+
+    def _first_track(self, plane: Plane, region: Region, mask: NDArray[np.bool_]) -> Track:
+        clear = self._contrast(plane, region, mask)
+        contrast = clear if clear is not None and clear.is_clear else None
+        anchored = Anchored(int(np.count_nonzero(mask)), contrast)
+        return Track(plane.index, self._picture, region, mask, anchored)
+
+    def start_branch(self, plane: Plane, leg: Leg, region: Region, mask: NDArray[np.bool_]) -> None:
+        """Remember where a branch joined; see `BranchingStrategy.start_branch`."""
+        self._last[leg] = self._first_track(plane, region, mask)
 
     def forget(self, leg: Leg) -> None:
         """Drop a leg's memory, and the anchor's after its last leg; see `Strategy.forget`."""

@@ -164,6 +164,9 @@ class PropagateOptions:
         "plane's mask, the largest of them, or all.",
         choices=("overlapping", "largest", "all"),
     )
+    branches: bool = option(
+        False, "Follow branches that join an object on its way back to where they come from."
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
