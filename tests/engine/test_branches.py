@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from samslice.engine.branches import Branches, rim_reach
 from samslice.engine.label_store import Page
@@ -11,7 +12,7 @@ from samslice.engine.propagate import iter_propagate, propagate
 from samslice.engine.regions import keep_components, region_iou, tighten
 from samslice.engine.schedule import make_schedule
 from samslice.engine.strategy import Proposal, Verdict
-from samslice.engine.types import PlaneResult, Prompt, Seed
+from samslice.engine.types import Embedding, PlaneResult, Prediction, Prompt, Seed
 
 CLICK = Prompt(points=[(20, 8)])
 
@@ -303,3 +304,53 @@ def test_a_branch_that_is_not_found_says_so_only_where_nothing_else_is_said():
 def test_how_far_a_rim_may_move_grows_with_the_distance_between_planes():
     assert rim_reach((1, 1, 1)) == rim_reach((0.5, 1, 1)) == 2
     assert rim_reach((10, 1, 1)) == 11
+
+
+class Pixels:
+    """A frame in which the model sees the pixels as they are."""
+
+    pixels_per_logit = 1.0
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def mask_to_logits(self, mask, region):
+        return np.zeros(self.shape, np.float32)
+
+    def upsample(self, logits, region):
+        row0, col0, row1, col1 = region
+        return logits[row0:row1, col0:col1]
+
+
+class SeesBright:
+    """A predictor whose model finds each connected thing that is bright, however it is asked."""
+
+    def encode(self, pixels, **keywords):
+        self.bright = pixels > 100
+        return Embedding({}, Pixels(pixels.shape), "bright")
+
+    def predict_many(self, embedding, prompts, **keywords):
+        things, count = ndimage.label(self.bright)
+        masks = things == np.arange(1, count + 1)[:, None, None]
+        logits = np.where(masks, 10.0, -10.0).astype(np.float32)
+        return [Prediction(logits, np.full(count, 0.95), embedding.frame) for _ in prompts]
+
+
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (3, 1, 1)])
+def test_the_default_strategy_follows_what_its_model_sees_to_join(spacing):
+    """It looks only a little way around an object, so that the branch grows for some planes."""
+    volume, found = np.zeros((20, 40, 120), np.uint8), {}
+    volume[:, 10:30, 10:70] = volume[:, 10:30, 76:90] = volume[8:, 10:30, 70:76] = 200
+    seed = Seed(1, 2, mask=volume[0] * (np.arange(120) < 70) > 0)
+    # Grain that stays where it is, for the flow to hold on to.
+    volume += np.random.default_rng(0).integers(0, 50, (40, 120), np.uint8)
+    for branches in (False, True):
+        options = PropagateOptions(branches=branches, spacing=spacing)
+        found[branches] = propagate(SeesBright(), volume, [seed], options=options).labels > 0
+    body, branch = np.s_[:, 10:30, 10:70], np.s_[:8, 10:30, 76:90]
+    assert found[False][body].mean() > 0.99
+    assert not found[False][branch].any()
+    # It stops before the mask that the user gave.
+    assert found[True][branch].mean(axis=(1, 2)) == pytest.approx([0] * 3 + [1] * 5, abs=0.1)
+    np.testing.assert_array_equal(found[True][8:], found[False][8:])
+    np.testing.assert_array_equal(found[True][body], found[False][body])

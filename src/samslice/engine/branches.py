@@ -129,7 +129,7 @@ class Branches:
         for number in range(1, count + 1):
             piece = pieces == number
             # Narrower than this it may be a rim that has moved on two sides.
-            wide = ndimage.distance_transform_edt(np.pad(piece, 1)).max() >= self._reach
+            wide = ndimage.distance_transform_edt(np.pad(piece, 1)).max() > self._reach
             if not wide or np.count_nonzero(piece) < self._min_area:
                 continue
             way = self._schedule.way_back(leg, since, self._count + 1)
