@@ -33,7 +33,7 @@ from samslice.engine.normalize import fit_stack
 from samslice.weights import cache_dir
 from stacks import Stack, choose, find_shared, load
 
-_PENALTY = 1.0  # on the squared weights of standardised features
+_PENALTY = 0.01  # on the squared weights of standardised features
 _SIGNS = list(Signs.__dataclass_fields__)
 
 
@@ -64,9 +64,7 @@ def record(predictor: ss.Predictor, stack: Stack) -> pd.DataFrame:
     ]
     normalization = fit_stack(stack.image)
     strategy = Recording(predictor, options, normalization)
-    result = ss.propagate(
-        predictor, stack.image, seeds, options=options, strategy=strategy
-    )
+    result = ss.propagate(predictor, stack.image, seeds, options=options, strategy=strategy)
     counts = count_labels(stack.labels, result.labels, targets, stack.planes)
     either = counts.truth + counts.found - counts.shared
     with np.errstate(invalid="ignore"):
@@ -103,7 +101,7 @@ def fit(table: pd.DataFrame) -> NDArray[np.float64]:
 
     def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         margin = sign * (z @ w)
-        penalty = _PENALTY / 1000 * w[:-1]
+        penalty = _PENALTY * w[:-1]
         value = share @ np.logaddexp(0, -margin) + penalty @ w[:-1] / 2
         slope = -(share * sign / (1 + np.exp(margin))) @ z
         return value, slope + np.append(penalty, 0)
@@ -132,9 +130,9 @@ def judge(table: pd.DataFrame) -> pd.DataFrame:
         row["overlap"] = auc(here["overlap"].to_numpy(), bad)
         rows.append(row)
     result = pd.DataFrame(rows)
-    mean = result.mean(numeric_only=True)
-    mean["set"], mean["planes"], mean["bad"] = "**mean of sets**", result["planes"].sum(), ""
-    return pd.concat([result, mean.to_frame().T], ignore_index=True)
+    mean = {**result.mean(numeric_only=True), "planes": result["planes"].sum()}
+    last = pd.DataFrame([{"set": "**mean of sets**", "bad": "", **mean}])
+    return pd.concat([result, last], ignore_index=True)
 
 
 def markdown(result: pd.DataFrame) -> str:

@@ -56,7 +56,7 @@ def test_a_steady_object_goes_on(predictor):
     verdict = judge(strategy, (10, 10, 20, 20))
     assert (verdict.status, verdict.reason) == ("ok", "")
     assert verdict.overlap == pytest.approx(1)
-    assert verdict.score == pytest.approx(0.95)
+    assert verdict.score > 0.9
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,11 @@ def confirm(strategy, agreement, leg=LEG):
 
 
 def test_an_object_ends_where_the_model_confirms_it_much_less_than_near_its_anchor(predictor):
-    """What is usual differs from object to object, so no fixed number would do."""
-    for near, later, status in [(0.9, 0.5, "ended"), (0.55, 0.5, "doubtful"), (0.9, 0.8, "ok")]:
+    """What is usual differs from object to object, so no fixed number would do.
+
+    Less is asked of an object that did not stand out from its surroundings, as this one.
+    """
+    for near, later, status in [(0.9, 0.2, "ended"), (0.25, 0.2, "doubtful"), (0.9, 0.8, "ok")]:
         strategy = strategy_at_anchor(predictor)
         for index, agreement in [(5, near), (6, near), (7, later)]:
             strategy.propose(Plane(index, PLANE.pixels), [], [LEG])
@@ -147,6 +150,15 @@ def test_between_two_anchors_an_object_is_doubtful_but_does_not_end(predictor):
     verdict = judge(strategy, (16, 16, 26, 26), leg=CLOSED)
     assert verdict.status == "doubtful"
     assert "overlap" in verdict.reason
+
+
+def test_an_object_ends_where_its_confidence_is_below_what_is_asked(predictor):
+    for asked, status in [(0.0, "doubtful"), (0.4, "ended")]:
+        strategy = strategy_at_anchor(predictor, min_confidence=asked)
+        confirm(strategy, 0.5)
+        verdict = judge(strategy, (10, 10, 20, 20), predicted_iou=0.8)
+        assert verdict.score < 0.4
+        assert (verdict.status, verdict.reason) == (status, "low confidence")
 
 
 def test_low_confidence_is_doubtful(predictor):

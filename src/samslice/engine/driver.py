@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from samslice.engine.branches import MOST_TURNS, Branches
 from samslice.engine.compete import compete
 from samslice.engine.schedule import FORWARD
 from samslice.engine.strategy import Plane
 from samslice.engine.types import PlaneResult, PlaneStep
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from samslice.engine.options import PropagateOptions
     from samslice.engine.progress import Cancel, Progress
     from samslice.engine.schedule import Leg, Schedule
-    from samslice.engine.strategy import Proposal, Strategy, Verdict
+    from samslice.engine.strategy import BranchingStrategy, Proposal, Strategy, Verdict
     from samslice.engine.types import Seed
 
 
@@ -38,7 +40,7 @@ class Driver:
     strategy : Strategy
         How objects are found on the next plane.
     options : PropagateOptions
-        Whether objects compete.
+        Whether objects compete, and whether branches are followed.
     fresh : bool
         The labels are new: they hold no earlier results to take away.
 
@@ -47,6 +49,11 @@ class Driver:
     was_cancelled : bool
         Whether it was cancelled before the end; a request during the last
         plane is too late.
+
+    Raises
+    ------
+    TypeError
+        If branches are to be followed and the strategy cannot.
     """
 
     def __init__(
@@ -64,7 +71,11 @@ class Driver:
         self._store = store
         self._strategy = strategy
         self._options = options
+        self._branching = _branching(strategy) if options.branches else None
+        self._branches = Branches(schedule, options)
+        self._ways: Sequence[Leg] = ()
         self._over: set[Leg] = set()
+        self._done = self._total = 0
         self.was_cancelled = False
         self._fresh = fresh
         self._stale: dict[int, set[int]] = {}
@@ -89,19 +100,43 @@ class Driver:
         PlaneStep
             The plane, and what became of each object on it.
         """
-        visits = [(d, p) for d in self._schedule.sweeps for p in self._schedule.planes(d)]
-        progress.start(len(visits), "propagate")
+        whole = [(d, p) for d in self._schedule.sweeps for p in self._schedule.planes(d)]
+        yield from self._sweep("propagate", whole, self._visit, progress, cancel)
+        if self.was_cancelled:
+            return
+        self._erase_stale()
+        for _ in range(MOST_TURNS):
+            self._ways = self._branches.take()
+            if not self._ways:
+                return
+            back = sorted(
+                {(way.direction, p * way.direction) for way in self._ways for p in way.planes}
+            )
+            visits = [(direction, order * direction) for direction, order in back]
+            yield from self._sweep("follow branches", visits, self._visit_ways, progress, cancel)
+
+    def _sweep(
+        self,
+        description: str,
+        visits: Sequence[tuple[int, int]],
+        visit: Callable[[int, int], list[PlaneResult]],
+        progress: Progress,
+        cancel: Cancel,
+    ) -> Generator[PlaneStep, None, None]:
+        """Visit (direction, plane) in order, unless cancelled."""
+        self._total += len(visits)
+        progress.start(len(visits), description)
         try:
-            for done, (direction, index) in enumerate(visits, start=1):
+            for direction, index in visits:
                 if cancel.is_set:
                     self.was_cancelled = True
                     return
-                results = self._visit(direction, index)
+                results = visit(direction, index)
+                self._done += 1
                 progress.advance()
                 if results:
                     name = "forward" if direction == FORWARD else "backward"
-                    yield PlaneStep(index, name, tuple(results), done, len(visits))
-            self._erase_stale()
+                    yield PlaneStep(index, name, tuple(results), self._done, self._total)
         finally:
             progress.done()
 
@@ -111,11 +146,7 @@ class Driver:
         if direction == self._schedule.sweeps[0]:
             anchors = self._schedule.anchors.get(index, ())
             standing = self._schedule.standing.get(index, ())
-        legs = [
-            leg
-            for leg in self._schedule.legs
-            if leg.direction == direction and index in leg and leg not in self._over
-        ]
+        legs = self._at_hand(self._schedule.legs, direction, index)
         if not anchors and not legs and not standing:
             return []
         plane = Plane(index, np.asarray(self._volume[index]))
@@ -127,22 +158,65 @@ class Driver:
         self._learn(plane, page, proposals[: len(standing)], taken)
         proposals = proposals[len(standing) :]
         masks = self._settle_pixels(proposals, taken, len(anchors))
-        results = []
-        ways: list[Leg | None] = [None] * len(anchors)
-        for leg, proposal, mask in zip([*ways, *legs], proposals, masks, strict=True):
-            if leg is None:
-                verdict = self._strategy.settle_anchor(plane, proposal, mask)
-            else:
-                verdict = self._strategy.settle(plane, leg, proposal, mask)
-                if verdict.status == "ended" or index == leg.last:
-                    self._finish(leg, index)
-            results.append(_result(index, proposal, mask, verdict))
+        results = [
+            _result(index, proposal, mask, self._strategy.settle_anchor(plane, proposal, mask))
+            for proposal, mask in zip(proposals[: len(anchors)], masks, strict=False)
+        ]
+        results += self._settle_legs(plane, legs, proposals[len(anchors) :], masks[len(anchors) :])
         # Where masks may overlap, anchors and then the first of the others lie on top.
         for result in reversed(results):
             page.put(result.object_id, result.region, result.mask)
         if not self._options.compete:
             results = [page.visible(result) for result in results]
         self._store.close(page, {r.object_id for r in results if r.region is not None})
+        if self._branching is not None:
+            self._branches.note(results)
+        return results
+
+    def _visit_ways(self, direction: int, index: int) -> list[PlaneResult]:
+        """Follow branches back, after everything else is settled."""
+        ways = self._at_hand(self._ways, direction, index)
+        if not ways:
+            return []
+        plane = Plane(index, np.asarray(self._volume[index]))
+        page = self._store.open(index)
+        proposals = self._strategy.propose(plane, (), ways)
+        # Nor does a branch take what its own object has: where most of it is that, it ends.
+        taken = self._store.taken(page, self._schedule.objects(index), set())
+        masks = compete(proposals, taken, share=not self._options.compete)
+        results = self._settle_legs(plane, ways, proposals, masks)
+        united = self._branches.unite(page, results)
+        self._store.close(page, {r.object_id for r in united if r.region is not None})
+        return united
+
+    def _at_hand(self, legs: Sequence[Leg], direction: int, index: int) -> list[Leg]:
+        return [
+            leg
+            for leg in legs
+            if leg.direction == direction and index in leg and leg not in self._over
+        ]
+
+    def _settle_legs(
+        self,
+        plane: Plane,
+        legs: Sequence[Leg],
+        proposals: Sequence[Proposal],
+        masks: Sequence[NDArray[np.bool_]],
+    ) -> list[PlaneResult]:
+        """Judge what has travelled here, and see what has joined it."""
+        results = []
+        for leg, proposal, mask in zip(legs, proposals, masks, strict=True):
+            verdict = self._strategy.settle(plane, leg, proposal, mask)
+            # Much that joins an object is none of it; where that was apart it must be seen well.
+            if leg.branch and plane.index == leg.planes[0] and verdict.status != "ok":
+                verdict = replace(verdict, status="ended", reason="no branch was found")
+            result = _result(plane.index, proposal, mask, verdict)
+            if self._branching is not None:
+                for way, region, part in self._branches.watch(leg, result, verdict.joined):
+                    self._branching.start_branch(plane, way, region, part)
+            if verdict.status == "ended" or plane.index == leg.last:
+                self._finish(leg, plane.index)
+            results.append(result)
         return results
 
     def _learn(
@@ -178,7 +252,7 @@ class Driver:
     def _finish(self, leg: Leg, index: int) -> None:
         self._over.add(leg)
         self._strategy.forget(leg)
-        if self._fresh:
+        if self._fresh or leg.branch:
             return
         for beyond in range(index + leg.direction, leg.last + leg.direction, leg.direction):
             self._stale.setdefault(beyond, set()).add(leg.object_id)
@@ -190,6 +264,15 @@ class Driver:
             for object_id in object_ids:
                 page.put(object_id, None, np.zeros((0, 0), bool))
             self._store.close(page, set())
+
+
+def _branching(strategy: Strategy) -> BranchingStrategy:
+    if callable(getattr(strategy, "start_branch", None)):
+        return cast("BranchingStrategy", strategy)
+    raise TypeError(
+        f"branches is True, but the strategy {type(strategy).__name__} has no start_branch; give "
+        "a BranchingStrategy, or set branches to False."
+    )
 
 
 def _result(

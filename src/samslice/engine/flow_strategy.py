@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from samslice.engine.branches import rim_reach
 from samslice.engine.confidence import Signs, confidence
 from samslice.engine.evidence import Contrast, contrast, resample
 from samslice.engine.flow import estimate_flow, shrink
@@ -45,6 +46,7 @@ _MOVED_LIMIT = 8.0  # of what the moved mask says
 _BOX_ROOM = 0.5  # pixels that a box reaches beyond a moved mask, whose rim it would cut otherwise
 _MARGIN = 4  # pixels around an object that are looked at, beside twice the expected movement
 _MOST_COVERED = 3  # planes in a row on which others may take most of an object
+_UNCLEAR = 0.5  # of the presence asked, where the model is not sure of an object to begin with
 _AREA_WEIGHT = 0.1  # what a change of area by a factor of e takes off the presence
 
 
@@ -180,10 +182,7 @@ class FlowStrategy:
         """Remember an anchor; see `Strategy.settle_anchor`."""
         area = int(np.count_nonzero(mask))
         if area and proposal.region is not None:
-            clear = self._contrast(plane, proposal.region, mask)
-            anchored = Anchored(area, clear if clear is not None and clear.is_clear else None)
-            region, inside = tighten(proposal.region, mask)
-            track = Track(plane.index, self._picture, region, inside, anchored)
+            track = self._first_track(plane, *tighten(proposal.region, mask))
             self._anchors[proposal.object_id, plane.index] = track
         score = float(np.clip(proposal.predicted_iou, 0, 1))
         reason = "" if area else "the prompt gave no mask, or its pixels belong to other objects"
@@ -207,15 +206,32 @@ class FlowStrategy:
             return Verdict("doubtful", "mostly taken by a neighbour", 0.0, 0.0)
         if left < self._options.min_area:
             return Verdict("ended", "lost to a neighbour", 0.0, 0.0)
-        signs = self._signs(plane, leg, track, proposal, mask)
+        joined = self._joined(leg, track, mask)
+        # What has joined it is judged by its own way back; here the rest is judged.
+        rest = mask if joined is None else mask & ~joined
+        signs = self._signs(plane, leg, track, proposal, rest)
         score = confidence(signs)
-        reason = self._stop_reason(plane, track, proposal, mask, signs)
+        reason = self._stop_reason(plane, track, proposal, rest, signs)
+        if not reason and score < self._options.min_confidence:
+            reason = "low confidence"
         if reason and not leg.closed:
             return Verdict("ended", reason, score, signs.overlap)
         self._remember(plane, leg, track, proposal.region, mask, signs)
         if reason or score < self._options.doubtful_score:
-            return Verdict("doubtful", reason or "low confidence", score, signs.overlap)
-        return Verdict("ok", "", score, signs.overlap)
+            return Verdict("doubtful", reason or "low confidence", score, signs.overlap, joined)
+        return Verdict("ok", "", score, signs.overlap, joined)
+
+    def _joined(self, leg: Leg, track: Track, mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Find what lies too far from the moved object to be its rim."""
+        moved = self._moved.get(leg)
+        if not self._options.branches or moved is None:
+            return None
+        joined = mask & (moved.depth < -rim_reach(self._options.spacing))
+        area = int(np.count_nonzero(joined))
+        # More than this is no branch but a flood, and ends the object.
+        if not self._options.min_area <= area <= track.area * self._options.max_growth:
+            return None
+        return joined if (mask & ~joined).any() else None
 
     def _signs(
         self, plane: Plane, leg: Leg, track: Track, proposal: Proposal, mask: NDArray[np.bool_]
@@ -251,10 +267,11 @@ class FlowStrategy:
             return "grew too fast"
         if signs.overlap < options.min_overlap:
             return "low overlap with the previous plane"
-        wanted = options.min_presence + _AREA_WEIGHT * abs(signs.change)
+        clear = track.anchored.contrast
+        presence = options.min_presence * (1.0 if clear is not None else _UNCLEAR)
+        wanted = presence + _AREA_WEIGHT * abs(signs.change)
         if signs.confirmation < signs.usual * wanted:
             return "no longer looks as it did near its anchor"
-        clear = track.anchored.contrast
         if clear is not None and proposal.region is not None:
             stands_out = self._contrast(plane, proposal.region, mask)
             if stands_out is not None and stands_out.share_of(clear) < options.min_contrast:
@@ -286,6 +303,16 @@ class FlowStrategy:
             covered=track.covered + 1 if signs is None else 0,
             worst=track.worst if signs is None else signs.worst,
         )
+
+    def _first_track(self, plane: Plane, region: Region, mask: NDArray[np.bool_]) -> Track:
+        clear = self._contrast(plane, region, mask)
+        contrast = clear if clear is not None and clear.is_clear else None
+        anchored = Anchored(int(np.count_nonzero(mask)), contrast)
+        return Track(plane.index, self._picture, region, mask, anchored)
+
+    def start_branch(self, plane: Plane, leg: Leg, region: Region, mask: NDArray[np.bool_]) -> None:
+        """Remember where a branch joined; see `BranchingStrategy.start_branch`."""
+        self._last[leg] = self._first_track(plane, region, mask)
 
     def forget(self, leg: Leg) -> None:
         """Drop a leg's memory, and the anchor's after its last leg; see `Strategy.forget`."""

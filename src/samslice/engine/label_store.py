@@ -70,6 +70,20 @@ class Page:
             Its pixels inside the region.
         """
         self.pixels[self.pixels == object_id] = 0
+        self.add(object_id, region, mask)
+
+    def add(self, object_id: int, region: Region | None, mask: NDArray[np.bool_]) -> None:
+        """Give an object more pixels.
+
+        Parameters
+        ----------
+        object_id : int
+            Label of the object.
+        region : tuple of int or None
+            (row0, col0, row1, col1), half-open; None adds nothing.
+        mask : ndarray of bool
+            The pixels inside the region.
+        """
         if region is not None:
             row0, col0, row1, col1 = region
             self.pixels[row0:row1, col0:col1][mask] = object_id

@@ -134,13 +134,21 @@ class PropagateOptions:
     min_presence: float = option(
         0.65,
         "An object ends where the model confirms it by less than this share of what it did next "
-        "to the anchor; more is asked of an object whose area has changed.",
+        "to the anchor; more is asked of an object whose area has changed, and half as much of "
+        "one that did not stand out from its surroundings on its anchor.",
+        low=0.0,
+        high=1.0,
+    )
+    min_confidence: float = option(
+        0.0,
+        "An object ends where the confidence in its mask is below this; 0 turns this off.",
         low=0.0,
         high=1.0,
     )
     doubtful_score: float = option(
-        0.75,
-        "Planes whose confidence is below this are marked doubtful.",
+        0.6,
+        "Planes are marked doubtful where the confidence, the estimated chance that the mask is "
+        "right (an IoU of 0.5 or more), is below this.",
         low=0.0,
         high=1.0,
     )
@@ -151,7 +159,7 @@ class PropagateOptions:
         low=1.0,
     )
     min_contrast: float = option(
-        0.1,
+        0.15,
         "An object that stood out from its surroundings on its anchor ends where it does so by "
         "less than this share; 0 turns this off.",
         low=0.0,
@@ -163,6 +171,9 @@ class PropagateOptions:
         "Which connected parts of a plane's mask are kept: those that overlap the previous "
         "plane's mask, the largest of them, or all.",
         choices=("overlapping", "largest", "all"),
+    )
+    branches: bool = option(
+        False, "Follow branches that join an object on its way back to where they come from."
     )
 
     def __post_init__(self) -> None:

@@ -124,10 +124,11 @@ def propagate(
     """
     cancel = cancel or Cancel()
     driver = _start(predictor, volume, seeds, options, normalization, labels, strategy, corrected)
-    rows: list[tuple[Any, ...]] = []
+    rows: dict[tuple[int, int], tuple[Any, ...]] = {}
     for step in driver.run(progress or NullProgress(), cancel):
-        rows.extend(_row(step, result) for result in step.results)
-    table = pd.DataFrame(rows, columns=list(TABLE_COLUMNS)).astype(TABLE_COLUMNS)
+        for result in step.results:  # where a branch came later, it tells of the whole
+            rows[result.object_id, result.plane] = _row(step, result)
+    table = pd.DataFrame(list(rows.values()), columns=list(TABLE_COLUMNS)).astype(TABLE_COLUMNS)
     table = table.sort_values(["object", "plane"], kind="stable", ignore_index=True)
     return PropagateResult(driver.labels, table, driver.was_cancelled)
 

@@ -30,6 +30,9 @@ class Leg:
         Last plane of the leg, included.
     closed : bool
         Another anchor of the object lies ahead, so it does not end on the way.
+    branch : int
+        0 for the whole object; else the number of the branch that is followed
+        back from where it joined the object, which the `anchor` then is.
     """
 
     object_id: int
@@ -37,6 +40,7 @@ class Leg:
     direction: int
     last: int
     closed: bool
+    branch: int = 0
 
     @property
     def planes(self) -> range:
@@ -83,6 +87,39 @@ class Schedule:
         """
         drawn = {seed.object_id for seed in self.anchors.get(plane, ())}
         return drawn | {leg.object_id for leg in self.legs if plane in leg}
+
+    def way_back(self, leg: Leg, joined: int, branch: int) -> Leg | None:
+        """Plan how a branch is followed back from where it joined an object.
+
+        It goes as far as the object is looked for without a gap, so it passes
+        no end mark and leaves neither the range nor what a correction affects;
+        and it stops before a mask that the user gave, which shows all there is.
+
+        Parameters
+        ----------
+        leg : Leg
+            The way on which the object was joined.
+        joined : int
+            On which plane.
+        branch : int
+            Number of the branch.
+
+        Returns
+        -------
+        Leg or None
+            The way back; None if there is no plane to go to.
+        """
+        back, last = -leg.direction, joined
+        while self._may_join(leg.object_id, last + back):
+            last += back
+        if last == joined:
+            return None
+        return Leg(leg.object_id, joined, back, last, closed=False, branch=branch)
+
+    def _may_join(self, object_id: int, plane: int) -> bool:
+        given = [s for s in self.anchors.get(plane, ()) if s.mask is not None]
+        whole = any(seed.object_id == object_id for seed in given)
+        return object_id in self.objects(plane) and not whole
 
     def planes(self, direction: int) -> list[int]:
         """Planes that a sweep visits.

@@ -84,7 +84,7 @@ class Proposal:
         return cls(object_id, None, np.empty((0, 0), np.float32), predicted_iou)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
     """A strategy's word on an object's mask after competition.
 
@@ -99,12 +99,17 @@ class Verdict:
         Confidence, 0 to 1.
     overlap : float
         IoU with the mask on the plane it came from; NaN on an anchor.
+    joined : ndarray of shape (rows, columns), bool, or None
+        What was not there on the plane it came from and is too far from it to
+        be a rim that has moved, inside the proposal's region. Only asked for
+        where branches are followed.
     """
 
     status: str
     reason: str
     score: float
     overlap: float
+    joined: NDArray[np.bool_] | None = None
 
 
 class Strategy(Protocol):
@@ -178,5 +183,23 @@ class Strategy(Protocol):
         ----------
         leg : Leg
             The leg.
+        """
+        ...
+
+
+class BranchingStrategy(Strategy, Protocol):
+    """A strategy that says what has joined an object, and can follow it back."""
+
+    def start_branch(self, plane: Plane, leg: Leg, region: Region, mask: NDArray[np.bool_]) -> None:
+        """Remember a part that has joined an object, for the leg that it will go.
+
+        Parameters
+        ----------
+        plane : Plane
+            The plane at hand.
+        leg : Leg
+            The way back, which starts from here and is gone later.
+        region, mask : tuple of int, ndarray of bool
+            The part.
         """
         ...
