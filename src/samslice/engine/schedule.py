@@ -196,15 +196,16 @@ def make_schedule(
         if {(object_id, leg.anchor), (object_id, ahead)} & changed
     ]
     needed = {(leg.object_id, leg.anchor) for leg in legs}
-    anchors: dict[int, list[Seed]] = {}
-    standing: dict[int, list[Seed]] = {}
+    standing = _by_plane(seeds, needed - changed)
+    return Schedule(_by_plane(seeds, changed), tuple(legs), sweeps, standing)
+
+
+def _by_plane(seeds: Sequence[Seed], chosen: set[tuple[int, int]]) -> dict[int, list[Seed]]:
+    found: dict[int, list[Seed]] = {}
     for seed in seeds:
-        key = (seed.object_id, seed.plane)
-        if key in changed:
-            anchors.setdefault(seed.plane, []).append(seed)
-        elif key in needed:
-            standing.setdefault(seed.plane, []).append(seed)
-    return Schedule(anchors, tuple(legs), sweeps, standing)
+        if (seed.object_id, seed.plane) in chosen:
+            found.setdefault(seed.plane, []).append(seed)
+    return found
 
 
 def _changed(

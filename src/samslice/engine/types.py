@@ -387,7 +387,8 @@ class PlaneStep:
     results : tuple of PlaneResult
         One for each object that was looked for on this plane.
     done, total : int
-        Planes visited so far and at most to visit.
+        Planes visited so far and at most to visit, as far as is known: branches
+        that are found on the way add to it.
     """
 
     plane: int
