@@ -232,6 +232,21 @@ def test_corrections_in_one_call_are_those_of_one_call_each(anchored, compete):
     assert (together != labels).any()
 
 
+def test_an_end_mark_that_came_later_takes_away_what_lies_beyond(anchored):
+    """As a correction, and where everything is carried again."""
+    volume, seeds, labels = anchored
+    seeds.append(Seed(2, 12, ends=True))
+    assert (labels[12:] == 2).any()
+    before = labels.copy()
+    run(volume, seeds, labels=labels, corrected=[(2, 12)])
+    assert not (labels[12:] == 2).any()
+    assert (labels[11] == 2).any()
+    np.testing.assert_array_equal(labels[:10] == 2, before[:10] == 2)
+    np.testing.assert_array_equal(labels == 1, before == 1)
+    run(volume, seeds, labels=before)
+    assert not (before[12:] == 2).any()
+
+
 def test_a_neighbouring_anchor_is_carried_as_it_was_drawn(anchored):
     """Here it was moved by hand; the fake strategy looks where its pixels are."""
     volume, seeds, labels = anchored

@@ -110,12 +110,11 @@ def test_corrections_plan_the_legs_of_a_whole_run_and_no_others(anchors, ends, d
     ("corrected", "words"),
     [
         ([], "corrected is empty"),
-        ([(1, 4)], "object 1 is said to be corrected on plane 4.*anchors are on planes 2, 8"),
-        ([(1, 6)], "corrected on plane 6"),
-        ([(2, 2)], "anchors are on planes none"),
+        ([(1, 4)], "object 1 is said to be corrected on plane 4.*seeds are on planes 2, 6, 8"),
+        ([(2, 6)], "object 2 is said to be corrected on plane 6.*on planes none"),
     ],
 )
-def test_a_correction_that_is_no_anchor_is_refused(corrected, words):
+def test_a_correction_that_is_no_seed_is_refused(corrected, words):
     with pytest.raises(ValueError, match=words):
         make_schedule(seeds(2, 8, ends=[6]), 10, PropagateOptions(), corrected)
 
@@ -138,3 +137,19 @@ def test_impossible_seeds_are_refused(given_seeds, words):
 def test_a_range_beyond_the_stack_is_refused():
     with pytest.raises(ValueError, match="exceeds the stack"):
         make_schedule(seeds(3), 10, PropagateOptions(last_plane=10))
+
+
+def test_an_end_mark_keeps_the_object_off_all_that_no_other_anchor_reaches():
+    alone = make_schedule(seeds(4, ends=[6, 8]), 12, PropagateOptions())
+    assert {p for p, ids in alone.absent.items() if ids == {1}} == set(range(6, 12))
+    between = make_schedule(seeds(4, 10, ends=[6, 8]), 12, PropagateOptions())
+    assert set(between.absent) == {6, 7, 8}
+    assert all(set(between.absent).isdisjoint(leg.planes) for leg in between.legs)
+
+
+def test_a_corrected_end_mark_affects_only_the_ways_that_lead_to_it():
+    given = [*seeds(4, ends=[7]), *seeds(4, object_id=2)]
+    schedule = make_schedule(given, 12, PropagateOptions(), corrected=[(1, 7)])
+    assert [(leg.object_id, *leg.planes) for leg in schedule.legs] == [(1, 5, 6)]
+    assert not schedule.anchors
+    assert set(schedule.absent) == {7, 8, 9, 10, 11}

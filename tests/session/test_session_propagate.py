@@ -169,6 +169,19 @@ def test_a_correction_stops_at_end_marks_and_goes_on_where_there_is_no_anchor(se
         session.repropagate(1, 9)
 
 
+def test_an_end_mark_is_a_correction_that_clears_what_lies_beyond(session):
+    session.add_point((5, 20, 20))
+    session.propagate()
+    before = session.labels.copy()
+    assert max(planes_of(session)) > 7
+    session.mark_end(1, 7)
+    session.repropagate(1, 7)
+    assert planes_of(session) == [p for p in range(7) if (before[p] == 1).any()]
+    assert set(session.table.plane) == set(planes_of(session))
+    session.undo()
+    np.testing.assert_array_equal(session.labels, before)
+
+
 def test_corrections_of_several_objects_are_carried_in_one_step(session):
     for object_id, col in [(1, 20), (2, 40)]:
         session.add_point((2, 20, col), object_id=object_id)

@@ -78,7 +78,7 @@ class Driver:
         self._done = self._total = 0
         self.was_cancelled = False
         self._fresh = fresh
-        self._stale: dict[int, set[int]] = {}
+        self._stale = {} if fresh else {p: set(ids) for p, ids in schedule.absent.items()}
 
     @property
     def labels(self) -> Any:

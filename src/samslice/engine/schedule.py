@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from samslice.engine.options import PropagateOptions
     from samslice.engine.types import Seed
@@ -65,12 +65,15 @@ class Schedule:
         Directions to sweep, in order; anchors are met in the first.
     standing : dict of int to list of Seed
         Anchors that legs start from but that are not drawn anew, by plane.
+    absent : dict of int to set of int
+        Objects that an end mark keeps off a plane, by plane.
     """
 
     anchors: dict[int, list[Seed]]
     legs: tuple[Leg, ...]
     sweeps: tuple[int, ...]
     standing: dict[int, list[Seed]]
+    absent: dict[int, set[int]]
 
     def objects(self, plane: int) -> set[int]:
         """Objects that this propagation may change on a plane.
@@ -151,7 +154,7 @@ def make_schedule(
     Between two anchors of an object each covers the half that is nearer to
     it; an "ends here" mark stops the legs on both its sides. With `corrected`,
     only legs that start from one of these anchors are planned, and those that
-    run towards one from the next anchor.
+    run towards one, or towards one of these marks, from the next anchor.
 
     Parameters
     ----------
@@ -162,7 +165,8 @@ def make_schedule(
     options : PropagateOptions
         Direction and range.
     corrected : iterable of tuple of int, optional
-        (object id, plane) of the anchors that have changed; all if left out.
+        (object id, plane) of the anchors and end marks that have changed; all
+        if left out.
 
     Returns
     -------
@@ -174,7 +178,7 @@ def make_schedule(
     ValueError
         If there is no seed, a seed lies outside the range, two seeds of an
         object share a plane, an object has end marks only, or a corrected
-        plane is no anchor.
+        plane has neither anchor nor mark.
     """
     first = options.first_plane or 0
     last = n_planes - 1 if options.last_plane is None else options.last_plane
@@ -186,24 +190,31 @@ def make_schedule(
     by_object: dict[int, dict[int, Seed]] = {}
     for seed in seeds:
         by_object.setdefault(seed.object_id, {})[seed.plane] = seed
-    shown = {(seed.object_id, seed.plane) for seed in seeds if not seed.ends}
-    changed = shown if corrected is None else _changed(corrected, shown)
-    legs = [
-        leg
-        for object_id, marks in by_object.items()
-        for direction in sweeps
-        for leg, ahead in _legs(object_id, marks, direction, first, last, both)
-        if {(object_id, leg.anchor), (object_id, ahead)} & changed
-    ]
+    changed = {(seed.object_id, seed.plane) for seed in seeds}
+    if corrected is not None:
+        changed = _changed(corrected, changed)
+    legs: list[Leg] = []
+    absent: dict[int, set[int]] = {}
+    for object_id, marks in by_object.items():
+        for direction in sweeps:
+            for here, ahead in _ways(marks, direction):
+                if not {(object_id, here), (object_id, ahead)} & changed:
+                    continue
+                edge = last if direction == FORWARD else first
+                leg = _leg(object_id, marks, direction, here, ahead, edge, both)
+                legs += [leg] if leg else []
+                if ahead is not None and marks[ahead].ends:
+                    for plane in _beyond(marks, direction, ahead, edge):
+                        absent.setdefault(plane, set()).add(object_id)
     needed = {(leg.object_id, leg.anchor) for leg in legs}
     standing = _by_plane(seeds, needed - changed)
-    return Schedule(_by_plane(seeds, changed), tuple(legs), sweeps, standing)
+    return Schedule(_by_plane(seeds, changed), tuple(legs), sweeps, standing, absent)
 
 
 def _by_plane(seeds: Sequence[Seed], chosen: set[tuple[int, int]]) -> dict[int, list[Seed]]:
     found: dict[int, list[Seed]] = {}
     for seed in seeds:
-        if (seed.object_id, seed.plane) in chosen:
+        if (seed.object_id, seed.plane) in chosen and not seed.ends:
             found.setdefault(seed.plane, []).append(seed)
     return found
 
@@ -211,45 +222,64 @@ def _by_plane(seeds: Sequence[Seed], chosen: set[tuple[int, int]]) -> dict[int, 
 def _changed(
     corrected: Iterable[tuple[int, int]], shown: set[tuple[int, int]]
 ) -> set[tuple[int, int]]:
-    """Check which anchors have changed."""
+    """Check which anchors and marks have changed."""
     changed = {(int(object_id), int(plane)) for object_id, plane in corrected}
     if not changed:
         raise ValueError(
-            "corrected is empty; name the anchors that have changed, as (object id, plane), or "
-            "leave it out to carry objects from all their anchors."
+            "corrected is empty; name the anchors and end marks that have changed, as (object id, "
+            "plane), or leave it out to carry objects from all their anchors."
         )
     for object_id, plane in sorted(changed - shown):
         known = ", ".join(str(p) for o, p in sorted(shown) if o == object_id) or "none"
         raise ValueError(
             f"object {object_id} is said to be corrected on plane {plane}, where it has no "
-            f"anchor; its anchors are on planes {known}. Give it a seed with a prompt or mask "
-            "there."
+            f"seed; its seeds are on planes {known}. Give it one with a prompt, a mask or an end "
+            "mark there."
         )
     return changed
 
 
-def _legs(
-    object_id: int, marks: dict[int, Seed], direction: int, first: int, last: int, both: bool
-) -> list[tuple[Leg, int | None]]:
-    """Legs of one object in one direction, each with the plane of the mark ahead."""
-    legs = []
-    edge = last if direction == FORWARD else first
+def _ways(marks: dict[int, Seed], direction: int) -> Iterator[tuple[int, int | None]]:
+    """Each anchor of an object, with the plane of the next anchor or mark ahead of it."""
     order = sorted(marks, reverse=direction == BACKWARD)
     for here, ahead in zip(order, [*order[1:], None], strict=True):
-        if marks[here].ends:
-            continue
-        closed = ahead is not None and not marks[ahead].ends
-        if ahead is None:
-            end = edge
-        elif closed and both:
-            low, high = sorted((here, ahead))
-            middle = (low + high) // 2
-            end = middle if direction == FORWARD else middle + 1
-        else:
-            end = ahead - direction
-        if (end - here) * direction > 0:
-            legs.append((Leg(object_id, here, direction, end, closed), ahead))
-    return legs
+        if not marks[here].ends:
+            yield here, ahead
+
+
+def _leg(
+    object_id: int,
+    marks: dict[int, Seed],
+    direction: int,
+    here: int,
+    ahead: int | None,
+    edge: int,
+    both: bool,
+) -> Leg | None:
+    """Go from an anchor towards what is ahead; None if no plane lies between."""
+    closed = ahead is not None and not marks[ahead].ends
+    if ahead is None:
+        end = edge
+    elif closed and both:
+        low, high = sorted((here, ahead))
+        middle = (low + high) // 2
+        end = middle if direction == FORWARD else middle + 1
+    else:
+        end = ahead - direction
+    if (end - here) * direction <= 0:
+        return None
+    return Leg(object_id, here, direction, end, closed)
+
+
+def _beyond(marks: dict[int, Seed], direction: int, mark: int, edge: int) -> range:
+    """Planes that an end mark clears: up to the last mark before the next anchor, or the edge."""
+    last = edge
+    for plane in sorted(marks, reverse=direction == BACKWARD):
+        if (plane - mark) * direction > 0 and not marks[plane].ends:
+            marked = [p for p in marks if 0 <= (p - mark) * direction < (plane - mark) * direction]
+            last = max(marked, key=lambda p: p * direction)
+            break
+    return range(mark, last + direction, direction)
 
 
 def _check(seeds: Sequence[Seed], n_planes: int, first: int, last: int) -> None:

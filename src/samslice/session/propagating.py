@@ -112,6 +112,8 @@ class Propagating(Finishing):
     def repropagate(self, object_ids: Iterable[int] | int, planes: Iterable[int] | int) -> None:
         """Carry corrections to the neighbouring anchors, and no further.
 
+        An "ends here" mark is a correction, too: it takes the object off what lies beyond.
+
         Parameters
         ----------
         object_ids : int or iterable of int
@@ -125,16 +127,17 @@ class Propagating(Finishing):
             If an object has neither prompts nor pixels on one of the planes,
             or none is given.
         """
-        at = {planes} if isinstance(planes, (int, np.integer)) else set(planes)
+        at = [planes] if isinstance(planes, (int, np.integer)) else planes
         chosen = self._chosen(object_ids)
-        seeds = [self._seed(o, p, as_mask=False) for o in chosen for p in sorted(at)]
-        if not seeds:
+        corrected = frozenset((o, p) for o in chosen for p in at)
+        if not corrected:
             raise ValueError("no object or no plane is given; name those that were corrected.")
-        known = [(o, p) for o in chosen for p in self._anchored(o) if p not in at]
-        others = [self._seed(o, p, as_mask=False) for o, p in known]
-        others += [mark for mark in self._end_marks(chosen) if mark.plane not in at]
+        marks = self._end_marks(chosen)
+        shown = corrected.union((o, p) for o in chosen for p in self._anchored(o))
+        shown -= {(mark.object_id, mark.plane) for mark in marks}
+        seeds = [*(self._seed(*one, as_mask=False) for one in sorted(shown)), *marks]
         # Anchors outside the range of planes are not drawn, but tell where a correction ends.
-        bounds = [seed.plane for seed in others]
+        bounds = [s.plane for s in seeds if (s.object_id, s.plane) not in corrected]
         first, last = self.options.first_plane, self.options.last_plane
         options = replace(
             self.options,
@@ -142,8 +145,7 @@ class Propagating(Finishing):
             first_plane=None if first is None else min([first, *bounds]),
             last_plane=None if last is None else max([last, *bounds]),
         )
-        corrected = frozenset((seed.object_id, seed.plane) for seed in seeds)
-        self._start("propagate correction", [*seeds, *others], options, corrected)
+        self._start("propagate correction", seeds, options, corrected)
 
     def _seeds_of(self, object_ids: list[int], plane: int | None) -> list[Seed]:
         seeds = [self._seed(o, p, as_mask=False) for o, p in self._starts(object_ids, plane)]
