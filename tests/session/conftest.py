@@ -67,7 +67,9 @@ class DiscModel:
                 logits[: prompt.mask.shape[0], : prompt.mask.shape[1]][prompt.mask] = 9.0
             elif prompt.box is not None:
                 row0, col0, row1, col1 = (int(v) for v in prompt.box)
-                logits[row0:row1, col0:col1] = 9.0
+                inside = np.s_[row0:row1, col0:col1]
+                # Propagation asks for candidates: then it tells what it sees.
+                logits[inside] = np.where(bright[inside], 9.0, -9.0) if multimask else 9.0
             for row, col in prompt.points[~prompt.positive]:
                 logits[np.hypot(rows - row, cols - col) < 3] = -9.0
             out.append(logits.astype(np.float32))
