@@ -97,8 +97,8 @@ def propagate(
     strategy : Strategy, optional
         How objects are found on the next plane.
     corrected : iterable of tuple of int, optional
-        (object id, plane) of the anchors that have changed since `labels` were
-        made. Only what they affect is done again: the planes up to the next
+        (object id, plane) of the anchors and end marks that have changed since
+        `labels` were made. Only what they affect is done again: the planes up to the next
         anchor, end mark or end of the range on both sides, to which the object
         is carried from both anchors. Those stay as they are in `labels`, and
         so do all other planes. Everything is carried if left out.
@@ -182,7 +182,7 @@ def iter_propagate(
     strategy : Strategy, optional
         How objects are found on the next plane.
     corrected : iterable of tuple of int, optional
-        The anchors that have changed, as for `propagate`.
+        The anchors and marks that have changed, as for `propagate`.
     progress : Progress, optional
         Told of every plane.
     cancel : Cancel, optional
@@ -252,7 +252,7 @@ def plan(
     options : PropagateOptions
         Direction and range.
     corrected : iterable of tuple of int, optional
-        The anchors that have changed, as for `propagate`.
+        The anchors and marks that have changed, as for `propagate`.
 
     Returns
     -------
