@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import samslice as ss
 from samslice.engine.schedule import Leg
 from samslice.engine.strategy import Plane, Proposal, Verdict
-from samslice.engine.types import Box, Prediction, Seed
+from samslice.engine.types import Box, Seed
 
 
 class PreviousMask:
@@ -60,10 +60,10 @@ class PreviousMask:
         known = {leg: self._recall(leg) for leg in legs}
         prompts += [self._prompt(mask) for mask in known.values() if mask is not None]
         answers = iter(self._predictor.predict_many(embedding, prompts, multimask=False))
-        out = [_proposal(seed.object_id, next(answers)) for seed in anchors]
+        out = [Proposal.of(seed.object_id, next(answers)) for seed in anchors]
         for leg, mask in known.items():
             nothing = Proposal.nothing(leg.object_id)
-            out.append(nothing if mask is None else _proposal(leg.object_id, next(answers)))
+            out.append(nothing if mask is None else Proposal.of(leg.object_id, next(answers)))
         return out
 
     def _prompt(self, mask: NDArray[np.bool_]) -> ss.Prompt:
@@ -111,11 +111,3 @@ class PreviousMask:
     def forget(self, leg: Leg) -> None:
         """Drop a leg's mask; an anchor's may still be needed."""
         self._masks.pop(leg, None)
-
-
-def _proposal(object_id: int, prediction: Prediction) -> Proposal:
-    logits, score = prediction.logits[0], float(prediction.scores[0])
-    region = prediction.frame.logits_region(logits)
-    if region is None:
-        return Proposal.nothing(object_id, score)
-    return Proposal(object_id, region, prediction.frame.upsample(logits, region), score)

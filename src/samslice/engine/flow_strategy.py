@@ -136,7 +136,7 @@ class FlowStrategy:
         proposals = []
         for seed, prediction in zip(anchors, predictions, strict=True):
             if seed.mask is None:
-                proposals.append(_propose(seed.object_id, prediction))
+                proposals.append(Proposal.of(seed.object_id, prediction))
                 continue
             region, inside = tighten((0, 0, *seed.mask.shape), seed.mask)
             logits = np.where(inside, GIVEN_LOGIT, -GIVEN_LOGIT).astype(np.float32)
@@ -322,14 +322,6 @@ class FlowStrategy:
 
     def _recall(self, leg: Leg) -> Track | None:
         return self._last.get(leg) or self._anchors.get((leg.object_id, leg.anchor))
-
-
-def _propose(object_id: int, prediction: Prediction) -> Proposal:
-    logits, score = prediction.logits[0], float(prediction.scores[0])
-    region = prediction.frame.logits_region(logits)
-    if region is None:
-        return Proposal.nothing(object_id, score)
-    return Proposal(object_id, region, prediction.frame.upsample(logits, region), score)
 
 
 def _pick(moved: _Moved, answer: Prediction) -> tuple[float, float, NDArray[np.float32]]:

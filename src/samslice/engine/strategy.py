@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samslice.engine.schedule import Leg
-    from samslice.engine.types import Region, Seed
+    from samslice.engine.types import Prediction, Region, Seed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +82,31 @@ class Proposal:
             Without a region.
         """
         return cls(object_id, None, np.empty((0, 0), np.float32), predicted_iou)
+
+    @classmethod
+    def of(cls, object_id: int, prediction: Prediction, candidate: int = 0) -> Proposal:
+        """Bring a candidate of a prediction to the plane's pixels.
+
+        Parameters
+        ----------
+        object_id : int
+            Label of the object.
+        prediction : Prediction
+            Its candidates.
+        candidate : int, optional
+            Which of them; the last if there are fewer.
+
+        Returns
+        -------
+        Proposal
+            Inside the region that its positive logits reach.
+        """
+        candidate = min(candidate, len(prediction.scores) - 1)
+        logits, score = prediction.logits[candidate], float(prediction.scores[candidate])
+        region = prediction.frame.logits_region(logits)
+        if region is None:
+            return cls.nothing(object_id, score)
+        return cls(object_id, region, prediction.frame.upsample(logits, region), score)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

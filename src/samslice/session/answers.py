@@ -114,12 +114,12 @@ class Answers:
         Returns
         -------
         Proposal
-            As `proposal_of` makes it.
+            Inside the region that its positive logits reach.
         """
         number, proposal = self._shown.get(items, (-1, None))
         if proposal is None or number != candidate:
             before = proposal
-            proposal = proposal_of(items[0].object_id, prediction, candidate)
+            proposal = Proposal.of(items[0].object_id, prediction, candidate)
             if items in self._entries:
                 self._held += proposal.logits.nbytes - (
                     0 if before is None else before.logits.nbytes
@@ -138,28 +138,3 @@ class Answers:
         self._entries.clear()
         self._shown.clear()
         self._held = 0
-
-
-def proposal_of(object_id: int, prediction: Prediction, candidate: int) -> Proposal:
-    """Bring one candidate to the plane's pixels, for competition.
-
-    Parameters
-    ----------
-    object_id : int
-        The object.
-    prediction : Prediction
-        Its candidates.
-    candidate : int
-        Which of them; the last if there are fewer.
-
-    Returns
-    -------
-    Proposal
-        Inside the region that its positive logits reach.
-    """
-    candidate = min(candidate, len(prediction.scores) - 1)
-    logits, score = prediction.logits[candidate], float(prediction.scores[candidate])
-    region = prediction.frame.logits_region(logits)
-    if region is None:
-        return Proposal.nothing(object_id, score)
-    return Proposal(object_id, region, prediction.frame.upsample(logits, region), score)
