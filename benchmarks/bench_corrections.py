@@ -2,12 +2,13 @@
 
 A simulated user shows every object by its ground-truth box on its middle plane,
 and propagates. Then, for each object, he goes through its planes from the most
-doubtful on, as *Next doubtful* leads him, passes over what is right (an IoU of
-at least `--content` with the truth, or rightly absent), and corrects the first
-that is not: with the ground-truth box, or with an "ends here" mark where the
-object is absent. All corrections of a round are carried in one call that does
-only the affected planes again, and so on. The first box is the first
-interaction.
+doubtful on, passes over what is right (an IoU of at least `--content` with the
+truth, or rightly absent), and corrects the first that is not: with an "ends
+here" mark where the object is absent, else with the ground-truth box or with a
+click into the middle of the largest error, whichever gives the better mask, as
+a person would see. Where neither is better than what is there, he goes on to
+the next plane. All corrections of a round are carried in one call that does
+only the affected planes again. The first box is the first interaction.
 
     python benchmarks/bench_corrections.py --out bench-results
 """
@@ -24,48 +25,95 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import ndimage
 
 import samslice as ss
-from evaluation import Target, count_labels, find_targets, sample, score
+from evaluation import Box, Target, count_labels, find_targets, innermost, sample, score
 from samslice.engine.normalize import fit_stack
 from samslice.weights import cache_dir
 from stacks import Stack, choose, find_shared, load
 
 REPORTED = (1, 2, 3, 5)
+_BETTER = 0.02  # IoU by which a correction must be better than what is there
+
+
+def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """IoU of two masks of one plane; 1 if both are empty."""
+    either = np.count_nonzero(mask | truth)
+    return float(np.count_nonzero(mask & truth) / either) if either else 1.0
+
+
+def click_into_error(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> ss.Prompt:
+    """What stands there, and a click into the middle of its largest error."""
+    parts, count = ndimage.label(truth != found)
+    largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel(), minlength=count + 1)[1:]))
+    row, col = innermost(largest)
+    positive = bool(truth[row, col])
+    if not found.any():
+        return ss.Prompt(points=[(row, col)])
+    shown = found.copy()
+    shown[row, col] |= positive
+    rows, cols = (np.flatnonzero(shown.any(axis=axis)) for axis in (1, 0))
+    box = (rows[0], cols[0], rows[-1] + 1, cols[-1] + 1)
+    return ss.Prompt(points=[(row, col)], positive=[positive], box=box, mask=found)
 
 
 @dataclass(slots=True)
 class Sitting:
     """A user, a stack, and what has come of it so far."""
 
+    predictor: ss.Predictor
     stack: Stack
-    targets: list[Target]
+    normalization: ss.Normalization
     labels: NDArray[np.uint16]
     seeds: dict[tuple[int, int], ss.Seed] = field(default_factory=dict)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)
     visited: int = 0  # objects and planes that were looked at in the last call
 
-    def show(self, target: Target, plane: int) -> tuple[int, int]:
-        """Correct a plane as the truth has it; the anchor's object and plane."""
-        key = (target.object_id, plane)
-        if plane in target.boxes:
-            self.seeds[key] = ss.Seed(*key, prompt=ss.Prompt(box=target.boxes[plane]))
-        else:
-            self.seeds[key] = ss.Seed(*key, ends=True)
-        return key
+    def correct(self, target: Target, content: float) -> tuple[int, int] | None:
+        """Correct the most doubtful plane that can be made better; its object and plane."""
+        mine = [
+            (s, p)
+            for (o, p), s in self.scores.items()
+            if o == target.object_id and (o, p) not in self.seeds
+        ]
+        for _, plane in sorted(mine):
+            truth = self.stack.labels[plane] == target.object_id
+            found = self.labels[plane] == target.object_id
+            now = overlap(found, truth)
+            if now >= content:
+                continue
+            key = (target.object_id, plane)
+            if not truth.any():
+                self.seeds[key] = ss.Seed(*key, ends=True)
+                return key
+            mask = self._drawn(target.boxes[plane], plane, truth, found)
+            if overlap(mask, truth) > now + _BETTER:
+                self.seeds[key] = ss.Seed(*key, mask=mask)
+                return key
+        return None
 
-    def carry(self, predictor: ss.Predictor, corrected: list[tuple[int, int]] | None) -> None:
+    def _drawn(
+        self, box: Box, plane: int, truth: NDArray[np.bool_], found: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Get the mask of a box or of a click, whichever is better."""
+        embedding = self.predictor.encode(self.stack.image[plane], normalization=self.normalization)
+        prompts = [ss.Prompt(box=box), click_into_error(truth, found)]
+        answers = self.predictor.predict_many(embedding, prompts, multimask=False, refine=True)
+        return max((answer.mask for answer in answers), key=lambda mask: overlap(mask, truth))
+
+    def carry(self, corrected: list[tuple[int, int]] | None) -> None:
         """Propagate, all or what the corrections affect."""
         planes = self.stack.planes
         options = ss.PropagateOptions(
             spacing=self.stack.spacing, first_plane=planes.start, last_plane=planes.stop - 1
         )
         result = ss.propagate(
-            predictor,
+            self.predictor,
             self.stack.image,
             list(self.seeds.values()),
             options=options,
-            normalization=fit_stack(self.stack.image),
+            normalization=self.normalization,
             labels=self.labels,
             corrected=corrected,
         )
@@ -73,46 +121,25 @@ class Sitting:
         rows = zip(*(result.table[c] for c in ("object", "plane", "score")), strict=True)
         self.scores.update({(int(o), int(p)): float(s) for o, p, s in rows})
 
-    def doubtful(self, target: Target) -> Iterator[int]:
-        """Planes of an object without an anchor or mark, from the most doubtful on."""
-        mine = [
-            (s, p)
-            for (o, p), s in self.scores.items()
-            if o == target.object_id and (o, p) not in self.seeds
-        ]
-        yield from (plane for _, plane in sorted(mine))
-
-    def is_right(self, target: Target, plane: int, content: float) -> bool:
-        """Whether the user would leave a plane as it is."""
-        truth = self.stack.labels[plane] == target.object_id
-        found = self.labels[plane] == target.object_id
-        either = np.count_nonzero(truth | found)
-        return not either or np.count_nonzero(truth & found) >= content * either
-
 
 def sit(
     predictor: ss.Predictor, stack: Stack, targets: list[Target], content: float
 ) -> Iterator[tuple[int, pd.DataFrame, int]]:
     """Interact; interactions of each object so far, scores, and objects and planes visited."""
-    sitting = Sitting(stack, targets, np.zeros(stack.labels.shape, np.uint16))
+    labels = np.zeros(stack.labels.shape, np.uint16)
+    sitting = Sitting(predictor, stack, fit_stack(stack.image), labels)
     for target in targets:
-        sitting.show(target, target.anchor)
-    corrected: list[tuple[int, int]] | None = None
+        key = (target.object_id, target.anchor)
+        sitting.seeds[key] = ss.Seed(*key, prompt=ss.Prompt(box=target.boxes[target.anchor]))
+    sitting.carry(None)
     for interactions in range(1, REPORTED[-1] + 1):
         if interactions > 1:
-            corrected = []
-            for target in targets:
-                wrong = (
-                    p for p in sitting.doubtful(target) if not sitting.is_right(target, p, content)
-                )
-                plane = next(wrong, None)
-                if plane is not None:
-                    corrected.append(sitting.show(target, plane))
-        if corrected is None or corrected:
-            sitting.carry(predictor, corrected)
-        else:
+            done = (sitting.correct(target, content) for target in targets)
+            corrected = [key for key in done if key is not None]
             sitting.visited = 0
-        counts = count_labels(stack.labels, sitting.labels, targets, stack.planes)
+            if corrected:
+                sitting.carry(corrected)
+        counts = count_labels(stack.labels, labels, targets, stack.planes)
         yield interactions, score(counts, targets, stack.planes), sitting.visited
 
 

@@ -100,6 +100,8 @@ class FlowStrategy:
         self._sigma = max(1.0, depth / np.sqrt(height * width))
         self._margin = int(_MARGIN + 2 * self._sigma)
         self._anchors: dict[tuple[int, int], Track] = {}
+        self._shown: dict[int, Anchored] = {}  # each object where it was shown best
+        self._usual: dict[int, dict[int, float]] = {}  # how well it was confirmed, by anchor
         self._last: dict[Leg, Track] = {}
         self._moved: dict[Leg, _Moved] = {}
         self._picture: NDArray[np.float32] = np.zeros((0, 0), np.float32)
@@ -184,6 +186,10 @@ class FlowStrategy:
         if area and proposal.region is not None:
             track = self._first_track(plane, *tighten(proposal.region, mask))
             self._anchors[proposal.object_id, plane.index] = track
+            # An anchor near an end is small and faint: what follows it is not to be judged by
+            # that alone, if the object was shown elsewhere, too.
+            known = self._shown.get(proposal.object_id, track.anchored)
+            self._shown[proposal.object_id] = track.anchored.joined(known)
         score = float(np.clip(proposal.predicted_iou, 0, 1))
         reason = "" if area else "the prompt gave no mask, or its pixels belong to other objects"
         return Verdict("anchor" if area else "ended", reason, score, float("nan"))
@@ -211,7 +217,7 @@ class FlowStrategy:
         rest = mask if joined is None else mask & ~joined
         signs = self._signs(plane, leg, track, proposal, rest)
         score = confidence(signs)
-        reason = self._stop_reason(plane, track, proposal, rest, signs)
+        reason = self._stop_reason(plane, leg, track, proposal, rest, signs)
         if not reason and score < self._options.min_confidence:
             reason = "low confidence"
         if reason and not leg.closed:
@@ -255,6 +261,7 @@ class FlowStrategy:
     def _stop_reason(
         self,
         plane: Plane,
+        leg: Leg,
         track: Track,
         proposal: Proposal,
         mask: NDArray[np.bool_],
@@ -267,10 +274,15 @@ class FlowStrategy:
             return "grew too fast"
         if signs.overlap < options.min_overlap:
             return "low overlap with the previous plane"
-        clear = track.anchored.contrast
+        shown, usual = track.anchored, signs.usual
+        if leg.branch == 0:
+            shown = self._shown.get(leg.object_id, shown)
+            known = self._usual.get(leg.object_id, {})
+            usual = max([usual, *(u for anchor, u in known.items() if anchor != leg.anchor)])
+        clear = shown.contrast
         presence = options.min_presence * (1.0 if clear is not None else _UNCLEAR)
-        wanted = presence + _AREA_WEIGHT * abs(signs.change)
-        if signs.confirmation < signs.usual * wanted:
+        changed = abs(np.log(np.count_nonzero(mask) / shown.area))
+        if signs.confirmation < usual * (presence + _AREA_WEIGHT * changed):
             return "no longer looks as it did near its anchor"
         if clear is not None and proposal.region is not None:
             stands_out = self._contrast(plane, proposal.region, mask)
@@ -294,6 +306,8 @@ class FlowStrategy:
         signs: Signs | None = None,
     ) -> None:
         """Take a mask along to the next plane; without signs it is covered by others."""
+        if signs is not None and leg.branch == 0:
+            self._usual.setdefault(leg.object_id, {})[leg.anchor] = signs.usual
         self._last[leg] = Track(
             plane.index,
             self._picture,

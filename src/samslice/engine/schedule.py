@@ -64,7 +64,8 @@ class Schedule:
     sweeps : tuple of int
         Directions to sweep, in order; anchors are met in the first.
     standing : dict of int to list of Seed
-        Anchors that legs start from but that are not drawn anew, by plane.
+        Anchors that are looked at but not drawn anew, by plane: those that legs
+        start from, and all of an object that may end anew.
     absent : dict of int to set of int
         Objects that an end mark keeps off a plane, by plane.
     """
@@ -206,7 +207,10 @@ def make_schedule(
                 if ahead is not None and marks[ahead].ends:
                     for plane in _beyond(marks, direction, ahead, edge):
                         absent.setdefault(plane, set()).add(object_id)
+    # Where an object may end, all its anchors tell what it looks like.
+    open_ended = {leg.object_id for leg in legs if not leg.closed}
     needed = {(leg.object_id, leg.anchor) for leg in legs}
+    needed |= {(s.object_id, s.plane) for s in seeds if s.object_id in open_ended}
     standing = _by_plane(seeds, needed - changed)
     return Schedule(_by_plane(seeds, changed), tuple(legs), sweeps, standing, absent)
 
