@@ -191,6 +191,15 @@ def test_an_end_mark_stops_the_object(stack):
     assert not (labels[8:] == 2).any()
 
 
+def test_what_lies_beyond_an_end_mark_is_in_nobodys_way(stack):
+    """A mask that leaked over a neighbour is taken off by the mark, and the neighbour is drawn."""
+    labels = np.zeros(stack.shape, np.uint8)
+    labels[7:, 20:25, 28:33] = 1
+    run(stack, [*SEEDS, Seed(1, 7, ends=True)], labels=labels)
+    np.testing.assert_array_equal(labels == 2, stack == 100)
+    assert not (labels[7:] == 1).any()
+
+
 @pytest.fixture
 def anchored(stack):
     """Two objects with several anchors, and labels that were changed everywhere afterwards."""
