@@ -308,7 +308,11 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
         or _why_no_plan(place),
         "repropagate": stack
         or ("A propagation is running." if running else None)
-        or (None if plane in anchors(state, current, view) else "Correct the object here first."),
+        or (
+            None
+            if key in state.ends or plane in anchors(state, current, view)
+            else "Correct the object here first, or mark that it ends here."
+        ),
         "mark_end": stack
         or ("The object has prompts on this plane." if here else None)
         or (None if key in state.ends else begun),
