@@ -302,6 +302,22 @@ def test_propagation_fills_the_table_and_undo_empties_it(open_sam, viewer_model)
     assert [row.plane for row in sam.table] == [2]
 
 
+def test_an_end_mark_is_a_correction_to_carry(open_sam, viewer_model):
+    sam = open_sam()
+    viewer_model.dims.set_current_step(0, 2)
+    sam.points.add([2, 30, 30])
+    sam.wait(10)
+    sam.propagate()
+    assert sam.wait(20)
+    viewer_model.dims.set_current_step(0, 4)
+    assert sam.can["repropagate"]
+    sam.mark_end()
+    assert sam.can["repropagate"] is None
+    sam.repropagate()
+    assert sam.wait(20)
+    assert [row.plane for row in sam.table] == list(range(4))
+
+
 @pytest.mark.parametrize("how", ["propagate", "repropagate"])
 def test_propagation_knows_the_size_of_a_voxel_from_the_layer(open_sam, viewer_model, how):
     sam = open_sam(scale=(3, 0.5, 0.5))

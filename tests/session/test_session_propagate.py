@@ -169,6 +169,16 @@ def test_a_correction_stops_at_end_marks_and_goes_on_where_there_is_no_anchor(se
         session.repropagate(1, 9)
 
 
+def test_what_lies_beyond_an_end_mark_goes_to_the_next_object_at_once(session):
+    session.add_point((3, 20, 20))
+    session.propagate()
+    session.mark_end(1, 5)
+    session.add_point((6, 20, 20), object_id=2)
+    session.propagate([1, 2])
+    assert planes_of(session, 1) == [2, 3, 4]
+    assert planes_of(session, 2) == [5, 6, 7]
+
+
 def test_an_end_mark_is_a_correction_that_clears_what_lies_beyond(session):
     session.add_point((5, 20, 20))
     session.propagate()

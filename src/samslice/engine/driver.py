@@ -154,7 +154,8 @@ class Driver:
         as_drawn = [page.as_drawn(seed) for seed in standing]
         proposals = self._strategy.propose(plane, [*as_drawn, *anchors], legs)
         coming = {proposal.object_id for proposal in proposals[len(standing) :]}
-        taken = self._store.taken(page, self._schedule.objects(index), coming)
+        gone = self._schedule.absent.get(index, set())  # earlier pixels beyond an end mark
+        taken = self._store.taken(page, self._schedule.objects(index) | gone, coming)
         self._learn(plane, page, proposals[: len(standing)], taken)
         proposals = proposals[len(standing) :]
         masks = self._settle_pixels(proposals, taken, len(anchors))

@@ -159,7 +159,7 @@ class PropagateOptions:
         low=1.0,
     )
     min_contrast: float = option(
-        0.15,
+        0.13,
         "An object that stood out from its surroundings on its anchor ends where it does so by "
         "less than this share; 0 turns this off.",
         low=0.0,

@@ -310,7 +310,7 @@ def _session_reasons(place: Workplace, session: Session) -> dict[str, str | None
         or ("A propagation is running." if running else None)
         or (
             None
-            if plane in anchors(state, current, view) or key in state.ends
+            if key in state.ends or plane in anchors(state, current, view)
             else "Correct the object here first, or mark that it ends here."
         ),
         "mark_end": stack

@@ -61,6 +61,7 @@ class _Run:
     edit: Edit
     view: View
     stamps: dict[int, Any]
+    absent: dict[int, set[int]]
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -153,11 +154,8 @@ class Propagating(Finishing):
 
     def _starts(self, object_ids: list[int], plane: int | None) -> list[tuple[int, int]]:
         """Objects, and the planes that each is carried from."""
-        found: list[tuple[int, int]] = []
-        for object_id in object_ids:
-            start = self._plane if plane is None else plane
-            found += [(object_id, p) for p in self._anchored(object_id) or [start]]
-        return found
+        start = self._plane if plane is None else plane
+        return [(o, p) for o in object_ids for p in self._anchored(o) or [start]]
 
     def _end_marks(self, object_ids: list[int]) -> list[Seed]:
         marks = [k for k in self._state.ends if k.object_id in object_ids and k.view == self._view]
@@ -205,7 +203,7 @@ class Propagating(Finishing):
     ) -> None:
         if self.n_planes < 2:
             raise ValueError("the view has one plane; choose a stack axis to carry objects along.")
-        make_schedule(seeds, self.n_planes, options, corrected)  # refuses here what does not fit
+        schedule = make_schedule(seeds, self.n_planes, options, corrected)  # refuses what is amiss
         self.cancel(PROPAGATION)
         object_ids = {seed.object_id for seed in seeds}
         visible = self.pending | object_ids if self._overwrite else None
@@ -213,7 +211,7 @@ class Propagating(Finishing):
         edit = self._edit(label, self._state)
         edit.open = True
         stamps = {o: self._stamp(o, self._view) for o in object_ids}
-        run = self._run = _Run(edit, self._view, stamps)
+        run = self._run = _Run(edit, self._view, stamps, schedule.absent)
         self._submit(
             PROPAGATION,
             partial(jobs.propagate, self.scene, self._view, seeds, options, overlay, corrected),
@@ -236,7 +234,8 @@ class Propagating(Finishing):
         results = [r for r in step.results if r.object_id in fresh]
         if results:
             masks = [(r.object_id, r.region, r.mask) for r in results]
-            rows = {r.object_id: Row.found(r, step.direction, r.area) for r in results}
+            rows = dict.fromkeys(fresh & run.absent.get(step.plane, set()))  # out of others' way
+            rows |= {r.object_id: Row.found(r, step.direction, r.area) for r in results}
             self._write_step(run, step.plane, rows, masks)
         self._tell_step(run, step)
 
