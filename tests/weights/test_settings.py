@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import platformdirs
 import pytest
 
 from samslice.weights import cache_dir
-from samslice.weights.settings import weights_dir, why_offline
+from samslice.weights.settings import share_cores, weights_dir, why_offline
 
 
 def test_cache_variable_moves_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,3 +58,15 @@ def test_a_strange_offline_value_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SAMSLICE_OFFLINE", "ture")
     with pytest.raises(ValueError, match=r"'ture'; allowed are 1 .* and 0"):
         why_offline()
+
+
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # so that it is put back as it was
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"

@@ -12,6 +12,7 @@ from samslice._version import __version__
 from samslice.cli import demo, info, propagate, segment, weights
 from samslice.cli.arguments import ArgumentParser
 from samslice.cli.messages import messages, say
+from samslice.weights.settings import share_cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Where flags are wrong (status 2) or ask for help or the version (0).
     """
     args = build_parser().parse_args(argv)
+    share_cores()
     with messages(quiet=getattr(args, "quiet", False)):
         try:
             status: int = args.run(args)

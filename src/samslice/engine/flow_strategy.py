@@ -133,12 +133,12 @@ class FlowStrategy:
         return proposals
 
     def _show_anchors(self, embedding: Embedding, anchors: Sequence[Seed]) -> list[Proposal]:
-        prompts = [s.prompt if s.prompt is not None else Prompt(mask=s.mask) for s in anchors]
-        predictions = self._predictor.predict_many(embedding, prompts, refine=True)
+        prompts = [seed.prompt for seed in anchors if seed.prompt is not None]
+        predictions = iter(self._predictor.predict_many(embedding, prompts, refine=True))
         proposals = []
-        for seed, prediction in zip(anchors, predictions, strict=True):
+        for seed in anchors:
             if seed.mask is None:
-                proposals.append(Proposal.of(seed.object_id, prediction))
+                proposals.append(Proposal.of(seed.object_id, next(predictions)))
                 continue
             region, inside = tighten((0, 0, *seed.mask.shape), seed.mask)
             logits = np.where(inside, GIVEN_LOGIT, -GIVEN_LOGIT).astype(np.float32)

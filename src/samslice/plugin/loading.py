@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samslice.plugin.values import ModelView, ProgressView
+from samslice.weights.settings import share_cores
 
 if TYPE_CHECKING:
     from samslice.engine.backend import SamModel
@@ -203,6 +204,7 @@ def _load(
     # torch and what needs it take seconds to import: not on the GUI's thread, and not
     # before it is known that there is something to load.
     import_module("samslice.session.session")
+    share_cores()
     from samslice.engine.backend import load_model
 
     cancel.check()

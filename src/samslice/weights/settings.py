@@ -13,6 +13,16 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 
+def share_cores() -> None:
+    """Let the threads of torch sleep while they wait for each other.
+
+    By default they spin, and where another process is busy, too, that makes
+    them several times slower. It has an effect before torch is imported; what
+    the environment says of OMP_WAIT_POLICY goes before it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def cache_dir() -> Path:
     """Folder in which downloaded checkpoints are kept.
 
