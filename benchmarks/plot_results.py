@@ -23,28 +23,35 @@ METHODS = {
 }
 
 
-def draw_sets(table: pd.DataFrame, target: Path) -> None:
-    """Bars: mean IoU of each method on each set, with the middle half of the objects."""
+def read_table(source: Path) -> pd.DataFrame:
+    """Read the table of propagation.md: set, method, and mean IoU."""
+    rows = [line.strip("| \n").split(" | ") for line in source.read_text("utf-8").splitlines()]
+    found = [(r[0], r[1], float(r[3])) for r in rows if len(r) > 4 and r[1] in METHODS]
+    return pd.DataFrame(found, columns=["set", "method", "iou"])
+
+
+def draw_sets(source: Path, target: Path) -> None:
+    """Bars: mean IoU of each method on each set."""
+    table = read_table(source)
+    table["set"] = table["set"].str.strip("*")
     sets = list(dict.fromkeys(table["set"]))
     figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
     width = 0.8 / len(METHODS)
     for number, (method, colour) in enumerate(METHODS.items()):
-        of_method = table[table["method"] == method].groupby("set")["iou"]
-        mean = of_method.mean().reindex(sets)
-        low, high = (of_method.quantile(q).reindex(sets) for q in (0.25, 0.75))
+        mean = table[table["method"] == method].set_index("set")["iou"].reindex(sets)
         at = [i + (number - (len(METHODS) - 1) / 2) * width for i in range(len(sets))]
         axes.bar(at, mean, width, color=colour, label=method)
-        axes.vlines(at, low, high, color="black", linewidth=0.8)
     axes.set_xticks(range(len(sets)), [name.replace("_", "\n", 1) for name in sets], fontsize=8)
-    axes.set_ylabel("3D IoU from one box")
-    axes.set_ylim(0, 1)
+    axes.set_ylabel("mean 3D IoU from one box")
+    axes.set_ylim(0, 1.1)
     axes.legend(ncols=len(METHODS), fontsize=8, frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(target, metadata={"Date": None})
 
 
-def draw_corrections(table: pd.DataFrame, target: Path) -> None:
+def draw_corrections(source: Path, target: Path) -> None:
     """Curves: mean IoU of each set against the number of interactions."""
+    table = pd.read_csv(source)
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
     mean = table.groupby(["set", "interactions"])["iou"].mean().unstack("set")
     for name in dict.fromkeys(table["set"]):
@@ -64,15 +71,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=Path, help="folder with propagation.csv, corrections.csv")
+    parser.add_argument("results", type=Path, help="folder with propagation.md, corrections.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     args = parser.parse_args(argv)
     mpl.rcParams["svg.hashsalt"] = "samslice"  # the same tables give the same file
-    for name, draw in (("propagation", draw_sets), ("corrections", draw_corrections)):
-        source = args.results / f"{name}.csv"
+    for name, draw in (("propagation.md", draw_sets), ("corrections.csv", draw_corrections)):
+        source, target = args.results / name, (args.out / name).with_suffix(".svg")
         if source.is_file():
-            draw(pd.read_csv(source), args.out / f"{name}.svg")
-            print(f"{source} -> {args.out / name}.svg")
+            draw(source, target)
+            print(f"{source} -> {target}")
 
 
 if __name__ == "__main__":

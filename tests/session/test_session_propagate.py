@@ -192,6 +192,18 @@ def test_an_end_mark_is_a_correction_that_clears_what_lies_beyond(session):
     np.testing.assert_array_equal(session.labels, before)
 
 
+def test_an_end_mark_opens_a_finished_object_so_that_propagate_heeds_it(session):
+    session.add_point((5, 20, 20), object_id=1)
+    session.propagate()
+    session.commit([1])
+    session.add_point((5, 40, 40), object_id=2)
+    session.mark_end(1, 6)
+    assert session.pending == {1, 2}
+    session.propagate()
+    assert planes_of(session, 1) == [2, 3, 4, 5]
+    assert planes_of(session, 2) == [2, 3, 4, 5, 6, 7]
+
+
 def test_corrections_of_several_objects_are_carried_in_one_step(session):
     for object_id, col in [(1, 20), (2, 40)]:
         session.add_point((2, 20, col), object_id=object_id)

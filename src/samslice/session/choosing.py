@@ -15,6 +15,8 @@ class Choosing(Prompting):
     def mark_end(self, object_id: int, plane: int) -> None:
         """Say that an object is absent on a plane: propagation stops before it.
 
+        A finished object is open again, as with a click: the mark would come to nothing else.
+
         Parameters
         ----------
         object_id : int
@@ -34,7 +36,9 @@ class Choosing(Prompting):
                 "plane."
             )
         if key not in self._state.ends:
-            self._edit("mark end", replace(self._state, ends=self._state.ends | {key}))
+            finished = self._state.finished - {key.object_id}
+            after = replace(self._state, ends=self._state.ends | {key}, finished=finished)
+            self._edit("mark end", after)
 
     def unmark_end(self, object_id: int, plane: int) -> None:
         """Take an end mark away.
