@@ -50,8 +50,8 @@ def test_the_result_is_that_of_the_library(segment, tiny_checkpoint):
     assert segment("image.tif", "--box", "7,10,23,26", "-o", "labels.tif", "--quiet") == 0
     predictor = Predictor(load_model(tiny_checkpoint, device="cpu"))
     embedding = predictor.encode(tifffile.imread("image.tif"))
-    expected = predictor.predict(embedding, Prompt(box=box)).mask
-    np.testing.assert_array_equal(tifffile.imread("labels.tif"), expected)
+    (expected,) = predictor.predict_many(embedding, [Prompt(box=box)], refine=True)
+    np.testing.assert_array_equal(tifffile.imread("labels.tif"), expected.mask)
 
 
 def test_boxes_are_objects_and_points_are_one_object(segment, capsys):

@@ -240,3 +240,16 @@ def test_parity_with_the_official_predictor(mobile_sam, shared_dir, name):
             masks = masks.reshape(-1, *golden["image"].shape[:2])[order]
             for ours, theirs in zip(prediction.masks, masks, strict=True):
                 assert (ours & theirs).sum() >= 0.99 * (ours | theirs).sum(), (stem, name)
+
+
+def test_refined_boxes_are_asked_again_with_their_own_logits_and_nothing_else_is(predictor, image):
+    embedding = predictor.encode(image)
+    box, click = Prompt(box=(5, 5, 30, 40)), Prompt(points=[(9, 9)])
+    mixed = Prompt(points=[(9, 9)], box=(5, 5, 30, 40))
+    once = predictor.predict_many(embedding, [click, box, mixed])
+    twice = predictor.predict_many(embedding, [click, box, mixed], refine=True)
+    again = Prompt(box=box.box, logits=once[1].logits[0])
+    expected = [once[0], predictor.predict(embedding, again), once[2]]
+    for found, wanted in zip(twice, expected, strict=True):
+        np.testing.assert_allclose(found.logits, wanted.logits, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(twice[1].logits, once[1].logits)

@@ -269,10 +269,8 @@ class Predictor:
         for (*_, wanted), indices in groups.items():
             chosen = [prompts[i] for i in indices]
             predictions.update(zip(indices, self._decode(embedding, chosen, wanted), strict=True))
-        if refine and not multimask:
-            alone = [
-                i for i, prompt in enumerate(prompts) if _structure(prompt) == (0, True, False)
-            ]
+        alone = [i for i, p in enumerate(prompts) if _structure(p) == (0, True, False)]
+        if refine and not multimask and alone:
             again = [Prompt(box=prompts[i].box, logits=predictions[i].logits[0]) for i in alone]
             second = self.predict_many(embedding, again, multimask=False)
             predictions.update(zip(alone, second, strict=True))
