@@ -5,7 +5,7 @@ A plane is bad where its IoU with the truth is below 0.5, planes beyond the true
 ends included. Reported is the area under the ROC curve, for each set: of the
 score that samslice gives, of the same logistic model fitted to all other sets
 (so that no set takes part in what it is judged by), and of single numbers. The
-weights fitted to all sets are printed: they stand in
+weights fitted to all sets are printed, to be compared with those that stand in
 `samslice/engine/confidence.py`.
 
     python benchmarks/bench_confidence.py --out bench-results

@@ -81,10 +81,11 @@ def confidence(signs: Signs) -> float:
 
     Notes
     -----
-    Logistic regression. The weights were fitted by
-    ``benchmarks/bench_confidence.py`` to seven labelled stacks, each with the
-    same say; how well the ranking does on sets that it was not fitted to
-    stands in the documentation of the benchmarks.
+    Logistic regression. The weights were fitted to seven labelled stacks, each
+    with the same say, on the planes of a trial run.
+    ``benchmarks/bench_confidence.py`` fits the same model to what the default
+    draws now, which gives nearly the same, and tells how well the ranking does
+    on sets that it was not fitted to.
     """
     logit = _CONSTANT + float(np.dot(_WEIGHTS, signs.features()))
     return float(1 / (1 + np.exp(-logit)))

@@ -298,8 +298,9 @@ def _check(seeds: Sequence[Seed], n_planes: int, first: int, last: int) -> None:
     for seed in seeds:
         if not first <= seed.plane <= last:
             raise ValueError(
-                f"the seed of object {seed.object_id} is on plane {seed.plane}; allowed are "
-                f"planes {first} to {last}."
+                f"the {'end mark' if seed.ends else 'seed'} of object {seed.object_id} is on "
+                f"plane {seed.plane}; allowed are planes {first} to {last}. Widen the range of "
+                "planes, or take it away."
             )
         if (seed.object_id, seed.plane) in seen:
             raise ValueError(

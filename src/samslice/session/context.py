@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from samslice.engine.flow_strategy import GIVEN_LOGIT
 from samslice.engine.regions import join_regions, within
 from samslice.engine.strategy import Proposal
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from samslice.session.state import Items, Key
 
 _DAB = 0.5  # radius of the disc around a click, in radii of a disc as large as the mask
-_GIVEN_LOGIT = 32.0  # of a pixel that nobody doubts
 _LEAST_DAB = 2.0  # low-resolution logits: what the model can see
 
 
@@ -63,7 +63,7 @@ class Context:
         Proposal
             Sure of every pixel.
         """
-        logits = np.where(self.mask, _GIVEN_LOGIT, -_GIVEN_LOGIT).astype(np.float32)
+        logits = np.where(self.mask, GIVEN_LOGIT, -GIVEN_LOGIT).astype(np.float32)
         return Proposal(object_id, self.region, logits, 1.0)
 
     def box(self, points: NDArray[np.float64], shape: tuple[int, int]) -> Box:

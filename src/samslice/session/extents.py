@@ -50,8 +50,8 @@ class Extents:
         Returns
         -------
         tuple of int or None
-            (row0, col0, row1, col1), half-open, that holds all of its pixels; None
-            where the plane has none.
+            (row0, col0, row1, col1), half-open, that holds all of its pixels; it may
+            have lost them since. None where the plane had none when it was searched.
         """
         if key not in self._known:
             rows, cols = key.view.plane_shape(tuple(self._target.shape))
@@ -129,5 +129,6 @@ class Extents:
         """
         if object_ids is None:
             self._known.clear()
-        for key in [k for k in self._known if object_ids is not None and k.object_id in object_ids]:
+            return
+        for key in [k for k in self._known if k.object_id in object_ids]:
             del self._known[key]
