@@ -145,7 +145,10 @@ def test_what_is_not_labels_is_refused(tmp_path, shape, dtype, spacing):
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.zarr"])
-def test_memory_does_not_grow_with_the_planes(tmp_path, name):
+def test_memory_does_not_grow_with_the_planes(tmp_path, name, monkeypatch):
+    # As on a machine with many cores, where tifffile would read ahead for its threads.
+    monkeypatch.setattr(tifffile.TIFF, "MAXWORKERS", 8)
+
     def peak(planes):
         tracemalloc.start()
         with open_labels(tmp_path / f"{planes}{name}", (planes, 512, 512), np.uint16) as file:
@@ -158,4 +161,4 @@ def test_memory_does_not_grow_with_the_planes(tmp_path, name):
 
     peak(1)  # imports and pools
     plane = 512 * 512 * 2
-    assert peak(48) - peak(4) < 8 * plane
+    assert peak(48) - peak(4) < plane

@@ -304,6 +304,8 @@ def _write_tiff(path: Path, array: Any) -> None:
             compression="zlib",
             photometric="minisblack",
             metadata=metadata,
+            # Its threads would read up to half a gigabyte of planes ahead of them.
+            maxworkers=1,
             software=f"samslice {__version__}",
         )
 
