@@ -16,10 +16,13 @@ oracle
     propagation: what the encoder could give at best from boxes.
 
 `--variant NAME:OPTION=VALUE,...` adds a run with other `PropagateOptions`, and
-`METHODS` is where another strategy would be added. Embeddings are kept in
-`--cache`, so a second run only decodes.
+`METHODS` is where another strategy would be added. `--grid` adds a run for each
+of the options of `leave_one_out.GRID`, and a method that judges every set with
+those that are best on the other sets. Embeddings are kept in `--cache`, so a
+second run only decodes.
 
     python benchmarks/bench_propagation.py --out bench-results
+    python benchmarks/bench_propagation.py --grid --max-objects 16 --out bench-results
     python benchmarks/bench_propagation.py --sets qcanet --variant loose:min_overlap=0.2
 """
 
@@ -44,6 +47,8 @@ import samslice as ss
 from baselines import PreviousMask
 from evaluation import Counts, Target, count_labels, count_masks, find_targets, sample, score
 from evaluation import summarise as summarise_set
+from leave_one_out import LEFT_OUT, choose_elsewhere, grid, mean_by_set
+from leave_one_out import markdown as markdown_choices
 from samslice.engine.backend import SamModel
 from samslice.engine.normalize import fit_stack
 from samslice.weights import cache_dir
@@ -221,15 +226,35 @@ def markdown(measured: list[Measured]) -> str:
         "| seconds |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    rows = [(m, summarise_set(m.table)) for m in measured]
+    rows = [(m, summarise_set(m.table)) for m in measured if m.method not in grid()]
     for m, s in rows:
         lines.append(_row(m.stack, m.method, s, f"{m.seconds:.0f}"))
     if len({m.stack for m in measured}) > 1:
-        for method in dict.fromkeys(m.method for m in measured):
+        for method in dict.fromkeys(m.method for m, _ in rows):
             of_method = pd.DataFrame([s for m, s in rows if m.method == method])
             mean = {**of_method.mean().to_dict(), "objects": of_method["objects"].sum()}
             lines.append(_row("**mean of sets**", method, mean, ""))
     return "\n".join(lines)
+
+
+def objects_of(measured: list[Measured]) -> pd.DataFrame:
+    """Set all runs as one table, a row for every object."""
+    parts = [m.table.assign(set=m.stack, method=m.method) for m in measured]
+    return pd.concat(parts, ignore_index=True)
+
+
+def variants_of(measured: list[Measured]) -> pd.DataFrame:
+    """Give the mean IoU of the default and of the options of the grid, by set."""
+    return mean_by_set(objects_of([m for m in measured if m.method in ("default", *grid())]))
+
+
+def leave_one_out(measured: list[Measured]) -> list[Measured]:
+    """Give every set the run whose options are best on the other sets."""
+    chosen = choose_elsewhere(variants_of(measured))
+    by_name = {(m.stack, m.method): m for m in measured}
+    return [
+        replace(by_name[stack, choice.variant], method=LEFT_OUT) for stack, choice in chosen.items()
+    ]
 
 
 def _row(stack: str, method: str, s: dict[str, float], seconds: str) -> str:
@@ -268,6 +293,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", help="names of stacks, or how they begin; all")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--variant", action="append", type=parse_variant, default=[])
+    parser.add_argument("--grid", action="store_true", help="leave one set out; see above")
     parser.add_argument("--model", default="mobile_sam", help="registry name or checkpoint")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
@@ -285,18 +311,23 @@ def main(argv: list[str] | None = None) -> None:
     """Measure, print the table, and write it with a row for every object."""
     args = parse(argv)
     methods = {name: METHODS[name] for name in args.methods} | dict(args.variant)
+    if args.grid:
+        methods = {"default": METHODS["default"]} | methods
+        methods |= {name: parse_variant(f"{name}:{name}")[1] for name in grid()}
     model = ss.load_model(args.model, device=args.device, precision=args.precision)
     predictor = ss.Predictor(model, cache=ss.EmbeddingCache(args.cache))
     measured = measure(args, predictor, methods)
     if not measured:
         return
-    text = f"{heading(args, model)}\n\n{markdown(measured)}\n"
+    left_out = leave_one_out(measured) if args.grid else []
+    text = f"{heading(args, model)}\n\n{markdown([*measured, *left_out])}\n"
+    if left_out:
+        text += f"\n{markdown_choices(variants_of(measured))}\n"
     print(text)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "propagation.md").write_text(text, encoding="utf-8")
-        objects = [m.table.assign(set=m.stack, method=m.method) for m in measured]
-        table = pd.concat(objects, ignore_index=True).set_index(["set", "method", "object"])
+        table = objects_of(measured).set_index(["set", "method", "object"])
         table.to_csv(args.out / "propagation.csv", float_format="%.4f")
 
 

@@ -302,8 +302,8 @@ def test_a_branch_that_is_not_found_says_so_only_where_nothing_else_is_said():
 
 
 def test_how_far_a_rim_may_move_grows_with_the_distance_between_planes():
-    assert rim_reach((1, 1, 1)) == rim_reach((0.5, 1, 1)) == 2
-    assert rim_reach((10, 1, 1)) == 11
+    reach = [rim_reach(PropagateOptions(spacing=(depth, 1, 1))) for depth in (0.5, 1, 10)]
+    assert reach == [2, 2, 11]
 
 
 class Pixels:

@@ -149,14 +149,26 @@ def test_finished_objects_keep_their_pixels(stack):
     assert (labels == 2).any()
 
 
-def test_an_object_does_not_take_what_another_got_earlier_in_the_run(stack):
-    """The backward sweep meets labels of the forward sweep and leaves them."""
+def test_where_two_objects_claim_the_same_the_nearer_to_its_anchor_has_it(stack):
+    """Whichever sweep came first; of two as near, that which stands there already."""
     seeds = [
         Seed(1, 1, prompt=Prompt(points=[(22, 30)])),
         Seed(2, 10, prompt=Prompt(points=[(22, 30)])),
     ]
+    result = run(stack, seeds)
+    labels, table = result.labels, result.table.set_index(["object", "plane"])
+    assert (labels[1:6, 20:25, 28:33] == 1).all()
+    assert (labels[6:11, 20:25, 28:33] == 2).all()
+    for (object_id, plane), row in table.iterrows():
+        assert row["area"] == np.count_nonzero(labels[plane] == object_id)
+    assert set(table.loc[1].loc[6:9].reason) == {"lost to a neighbour"}
+
+
+def test_of_objects_as_near_to_their_anchors_that_which_stands_there_stays(stack):
+    seeds = [Seed(o, p, prompt=Prompt(points=[(22, 30)])) for o, p in ((1, 1), (2, 9))]
     labels = run(stack, seeds).labels
-    assert (labels[1:10, 20:25, 28:33] == 1).all()
+    assert (labels[1:6, 20:25, 28:33] == 1).all()
+    assert (labels[6:10, 20:25, 28:33] == 2).all()
 
 
 def test_an_anchor_outranks_what_has_travelled_to_its_plane(stack):
@@ -165,8 +177,8 @@ def test_an_anchor_outranks_what_has_travelled_to_its_plane(stack):
         Seed(2, 4, prompt=Prompt(points=[(22, 30)])),
     ]
     labels = run(stack, seeds).labels
-    assert (labels[4, 20:25, 28:33] == 2).all()
-    assert (labels[3, 20:25, 28:33] == 1).all()
+    assert (labels[3:5, 20:25, 28:33] == 2).all()
+    assert (labels[2, 20:25, 28:33] == 1).all()
 
 
 def test_propagating_again_replaces_the_earlier_result(stack):

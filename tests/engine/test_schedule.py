@@ -59,13 +59,21 @@ def test_range_limits_the_legs():
     ends=st.sets(st.integers(0, 19), max_size=4),
     direction=st.sampled_from(["both", "forward", "backward"]),
 )
-def test_no_plane_is_visited_twice_and_no_end_is_crossed(anchors, ends, direction):
-    """Legs of one object are disjoint and reach no anchor and no end mark."""
+def test_planes_between_anchors_are_reached_from_both_and_no_end_is_crossed(
+    anchors, ends, direction
+):
+    """Legs of one object reach no anchor and no end mark, and meet only between two anchors."""
     ends = ends - anchors
     plan = make_schedule(seeds(*anchors, ends=ends), 20, PropagateOptions(direction=direction))
     planes = [p for leg in plan.legs for p in leg.planes]
-    if direction == "both":
-        assert len(planes) == len(set(planes))
+    marks = sorted(anchors | ends)
+    for plane in set(range(20)) - anchors - ends:
+        below = max((m for m in marks if m < plane), default=None)
+        above = min((m for m in marks if m > plane), default=None)
+        sides = (below in anchors and direction != "backward") + (
+            above in anchors and direction != "forward"
+        )
+        assert planes.count(plane) == sides
     assert not set(planes) & (anchors | ends)
     if direction == "both" and not ends:
         assert set(planes) | anchors == set(range(20))
@@ -73,9 +81,8 @@ def test_no_plane_is_visited_twice_and_no_end_is_crossed(anchors, ends, directio
 
 def test_a_correction_is_carried_to_its_neighbours_and_they_towards_it():
     plan = make_schedule(seeds(2, 8, 14, 17), 20, PropagateOptions(), [(1, 8)])
-    assert visited(plan) == {(1, p) for p in (3, 4, 5, 9, 10, 11)} | {
-        (-1, p) for p in (6, 7, 12, 13)
-    }
+    between = (3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
+    assert visited(plan) == {(way, p) for way in (1, -1) for p in between}
     assert list(plan.anchors) == [8]
     assert sorted(plan.standing) == [2, 14]
     assert plan.objects(8) == {1}

@@ -34,13 +34,13 @@ _MOST_PLANES = 5  # on which a part may grow before it sets out
 _GROWS = 1.25  # times larger than on the plane before: it is not all there yet
 
 
-def rim_reach(spacing: tuple[float, float, float]) -> float:
+def rim_reach(options: PropagateOptions) -> float:
     """Say how far the rim of an object may move from one plane to the next.
 
     Parameters
     ----------
-    spacing : tuple of float
-        Size of a voxel along plane, row and column.
+    options : PropagateOptions
+        Spacing.
 
     Returns
     -------
@@ -48,8 +48,7 @@ def rim_reach(spacing: tuple[float, float, float]) -> float:
         In pixels: one, and as many as planes are apart. What appears farther
         from the object has joined it.
     """
-    depth, height, width = spacing
-    return 1.0 + max(1.0, float(depth / np.sqrt(height * width)))
+    return 1.0 + options.plane_step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +75,7 @@ class Branches:
     def __init__(self, schedule: Schedule, options: PropagateOptions) -> None:
         self._schedule = schedule
         self._min_area = options.min_area
-        self._reach = rim_reach(options.spacing)
+        self._reach = rim_reach(options)
         self._growing: dict[Leg, _Growing] = {}
         self._waiting: list[Leg] = []
         self._count = 0

@@ -9,21 +9,27 @@ import numpy as np
 
 from samslice.engine.branches import MOST_TURNS, Branches
 from samslice.engine.compete import compete
+from samslice.engine.meeting import Meeting
 from samslice.engine.schedule import FORWARD
 from samslice.engine.strategy import Plane
 from samslice.engine.types import PlaneResult, PlaneStep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from samslice.engine.label_store import LabelStore, Page
+    from samslice.engine.meeting import Held
     from samslice.engine.options import PropagateOptions
     from samslice.engine.progress import Cancel, Progress
     from samslice.engine.schedule import Leg, Schedule
     from samslice.engine.strategy import BranchingStrategy, Proposal, Strategy, Verdict
     from samslice.engine.types import Seed
+
+
+_Visited = tuple["list[PlaneResult]", "set[int]"]
+"""What was found on a plane, and which objects it was cleared of."""
 
 
 class Driver:
@@ -78,6 +84,7 @@ class Driver:
         self._done = self._total = 0
         self.was_cancelled = False
         self._fresh = fresh
+        self._meeting = Meeting(options)
         self._stale = {} if fresh else {p: set(ids) for p, ids in schedule.absent.items()}
 
     @property
@@ -104,7 +111,7 @@ class Driver:
         yield from self._sweep("propagate", whole, self._visit, progress, cancel)
         if self.was_cancelled:
             return
-        self._erase_stale()
+        yield from self._erase_stale()
         for _ in range(MOST_TURNS):
             self._ways = self._branches.take()
             if not self._ways:
@@ -119,7 +126,7 @@ class Driver:
         self,
         description: str,
         visits: Sequence[tuple[int, int]],
-        visit: Callable[[int, int], list[PlaneResult]],
+        visit: Callable[[int, int], _Visited],
         progress: Progress,
         cancel: Cancel,
     ) -> Generator[PlaneStep, None, None]:
@@ -131,16 +138,21 @@ class Driver:
                 if cancel.is_set:
                     self.was_cancelled = True
                     return
-                results = visit(direction, index)
+                visited = visit(direction, index)
                 self._done += 1
                 progress.advance()
-                if results:
-                    name = "forward" if direction == FORWARD else "backward"
-                    yield PlaneStep(index, name, tuple(results), self._done, self._total)
+                if any(visited):
+                    yield self._step(index, direction, *visited)
         finally:
             progress.done()
 
-    def _visit(self, direction: int, index: int) -> list[PlaneResult]:
+    def _step(
+        self, index: int, direction: int, results: Sequence[PlaneResult], gone: Iterable[int]
+    ) -> PlaneStep:
+        name = "forward" if direction == FORWARD else "backward"
+        return PlaneStep(index, name, tuple(results), self._done, self._total, tuple(sorted(gone)))
+
+    def _visit(self, direction: int, index: int) -> _Visited:
         anchors: Sequence[Seed] = ()
         standing: Sequence[Seed] = ()
         if direction == self._schedule.sweeps[0]:
@@ -148,37 +160,106 @@ class Driver:
             standing = self._schedule.standing.get(index, ())
         legs = self._at_hand(self._schedule.legs, direction, index)
         if not anchors and not legs and not standing:
-            return []
+            return [], set()
         plane = Plane(index, np.asarray(self._volume[index]))
         page = self._store.open(index)
+        gone = self._take_stale(page)
+        held = self._meeting.take(index)
         as_drawn = [page.as_drawn(seed) for seed in standing]
         proposals = self._strategy.propose(plane, [*as_drawn, *anchors], legs)
-        coming = {proposal.object_id for proposal in proposals[len(standing) :]}
-        gone = self._schedule.absent.get(index, set())  # earlier pixels beyond an end mark
-        taken = self._store.taken(page, self._schedule.objects(index) | gone, coming)
+        shown = proposals[len(standing) : len(standing) + len(anchors)]
+        moved = self._meet(page, held, legs, proposals[len(standing) + len(anchors) :])
+        taken = self._taken(page, gone, held, [*shown, *moved])
         self._learn(plane, page, proposals[: len(standing)], taken)
-        proposals = proposals[len(standing) :]
-        masks = self._settle_pixels(proposals, taken, len(anchors))
-        results = [
-            _result(index, proposal, mask, self._strategy.settle_anchor(plane, proposal, mask))
-            for proposal, mask in zip(proposals[: len(anchors)], masks, strict=False)
-        ]
-        results += self._settle_legs(plane, legs, proposals[len(anchors) :], masks[len(anchors) :])
+        results = self._draw_anchors(plane, shown, taken)
+        results += self._draw_legs(plane, page, held, legs, moved, taken)
         # Where masks may overlap, anchors and then the first of the others lie on top.
         for result in reversed(results):
             page.put(result.object_id, result.region, result.mask)
-        if not self._options.compete:
+        if self._options.compete:
+            others = [h for o, h in held.items() if o not in {r.object_id for r in results}]
+            results += self._meeting.yielded(page, others)
+        else:
             results = [page.visible(result) for result in results]
         self._store.close(page, {r.object_id for r in results if r.region is not None})
         if self._branching is not None:
             self._branches.note(results)
+        return results, gone
+
+    def _meet(
+        self,
+        page: Page,
+        held: dict[int, Held],
+        legs: Sequence[Leg],
+        proposals: Sequence[Proposal],
+    ) -> list[Proposal]:
+        """Draw objects that stand here already from both of their anchors."""
+        return [
+            self._meeting.join(page, held[leg.object_id], leg, proposal)
+            if leg.object_id in held
+            else proposal
+            for leg, proposal in zip(legs, proposals, strict=True)
+        ]
+
+    def _taken(
+        self, page: Page, gone: set[int], held: dict[int, Held], proposals: Sequence[Proposal]
+    ) -> NDArray[np.bool_]:
+        """Find pixels that nobody may have, whatever his reasons."""
+        awaited = self._schedule.objects(page.index) | gone
+        coming = {proposal.object_id for proposal in proposals}
+        rivals = held.keys() if self._options.compete else set()
+        return self._store.taken(page, awaited, coming | rivals)
+
+    def _draw_anchors(
+        self, plane: Plane, proposals: Sequence[Proposal], taken: NDArray[np.bool_]
+    ) -> list[PlaneResult]:
+        """Anchors choose first: what the user has shown outranks what has travelled here."""
+        masks = compete(proposals, taken, share=not self._options.compete)
+        results = []
+        for proposal, mask in zip(proposals, masks, strict=True):
+            verdict = self._strategy.settle_anchor(plane, proposal, mask)
+            results.append(_result(plane.index, proposal, mask, verdict))
+            self._meeting.note_anchor(proposal.object_id, plane.index, mask)
+            if self._options.compete and proposal.region is not None:
+                row0, col0, row1, col1 = proposal.region
+                taken[row0:row1, col0:col1] |= mask
         return results
 
-    def _visit_ways(self, direction: int, index: int) -> list[PlaneResult]:
+    def _draw_legs(
+        self,
+        plane: Plane,
+        page: Page,
+        held: dict[int, Held],
+        legs: Sequence[Leg],
+        proposals: Sequence[Proposal],
+        taken: NDArray[np.bool_],
+    ) -> list[PlaneResult]:
+        """Let what has travelled here compete, with each other and with what stands here."""
+        claims: Sequence[Proposal] = proposals
+        if self._options.compete:
+            claims = [
+                self._meeting.restrain(page, held, leg, proposal)
+                for leg, proposal in zip(legs, proposals, strict=True)
+            ]
+        masks = compete(claims, taken, share=not self._options.compete)
+        found = self._settle_legs(plane, legs, proposals, masks)
+        results = []
+        for leg, proposal, result in zip(legs, proposals, found, strict=True):
+            earlier = held.get(leg.object_id)
+            if earlier is not None:
+                if not (proposal.logits > 0).any():
+                    continue  # what came from the other anchor stays
+                result = self._meeting.agree(earlier, leg, result)
+            results.append(result)
+            if leg.direction != self._schedule.sweeps[-1]:
+                self._meeting.leave(leg, result)
+        return results
+
+    def _visit_ways(self, direction: int, index: int) -> _Visited:
         """Follow branches back, after everything else is settled."""
         ways = self._at_hand(self._ways, direction, index)
         if not ways:
-            return []
+            return [], set()
         plane = Plane(index, np.asarray(self._volume[index]))
         page = self._store.open(index)
         proposals = self._strategy.propose(plane, (), ways)
@@ -188,7 +269,7 @@ class Driver:
         results = self._settle_legs(plane, ways, proposals, masks)
         united = self._branches.unite(page, results)
         self._store.close(page, {r.object_id for r in united if r.region is not None})
-        return united
+        return united, set()
 
     def _at_hand(self, legs: Sequence[Leg], direction: int, index: int) -> list[Leg]:
         return [
@@ -236,35 +317,31 @@ class Driver:
                 mine = page.before[here] == proposal.object_id
                 mask = (proposal.logits > 0) & (mine | ~taken[here])
             self._strategy.settle_anchor(plane, proposal, mask)
-
-    def _settle_pixels(
-        self, proposals: Sequence[Proposal], taken: NDArray[np.bool_], n_anchors: int
-    ) -> list[NDArray[np.bool_]]:
-        """Anchors choose first: what the user has shown outranks what has travelled here."""
-        share = not self._options.compete
-        shown = compete(proposals[:n_anchors], taken, share=share)
-        if not share:
-            for proposal, mask in zip(proposals, shown, strict=False):
-                if proposal.region is not None:
-                    row0, col0, row1, col1 = proposal.region
-                    taken[row0:row1, col0:col1] |= mask
-        return shown + compete(proposals[n_anchors:], taken, share=share)
+            self._meeting.note_anchor(proposal.object_id, plane.index, mask)
 
     def _finish(self, leg: Leg, index: int) -> None:
         self._over.add(leg)
         self._strategy.forget(leg)
-        if self._fresh or leg.branch:
+        comes_again = leg.closed and leg.direction != self._schedule.sweeps[-1]
+        if self._fresh or leg.branch or comes_again:
             return
         for beyond in range(index + leg.direction, leg.last + leg.direction, leg.direction):
             self._stale.setdefault(beyond, set()).add(leg.object_id)
 
-    def _erase_stale(self) -> None:
-        """Take earlier results off the planes that objects no longer reach."""
-        for index, object_ids in self._stale.items():
+    def _take_stale(self, page: Page) -> set[int]:
+        """Take earlier results off a plane that objects no longer reach; say which objects'."""
+        gone = self._stale.pop(page.index, set()) - self._store.found(page.index)
+        for object_id in gone:
+            page.put(object_id, None, np.zeros((0, 0), bool))
+        return gone
+
+    def _erase_stale(self) -> Generator[PlaneStep, None, None]:
+        """Do so on the planes that were not visited since."""
+        for index in sorted(self._stale):
             page = self._store.open(index)
-            for object_id in object_ids:
-                page.put(object_id, None, np.zeros((0, 0), bool))
-            self._store.close(page, set())
+            gone = self._take_stale(page)
+            if self._store.close(page, set()):
+                yield self._step(index, self._schedule.sweeps[-1], (), gone)
 
 
 def _branching(strategy: Strategy) -> BranchingStrategy:

@@ -96,11 +96,10 @@ class FlowStrategy:
         self._predictor = predictor
         self._options = options
         self._normalization = normalization
-        depth, height, width = options.spacing
-        self._sigma = max(1.0, depth / np.sqrt(height * width))
+        self._sigma = options.plane_step
         self._margin = int(_MARGIN + 2 * self._sigma)
         self._anchors: dict[tuple[int, int], Track] = {}
-        self._shown: dict[int, Anchored] = {}  # each object where it was shown best
+        self._shown: dict[int, Anchored] = {}  # each object where it was shown largest
         self._usual: dict[int, dict[int, float]] = {}  # how well it was confirmed, by anchor
         self._last: dict[Leg, Track] = {}
         self._moved: dict[Leg, _Moved] = {}
@@ -122,11 +121,9 @@ class FlowStrategy:
             if track is None or moved is None or moved.logits is None:
                 proposals.append(Proposal.nothing(leg.object_id))
                 continue
-            said = np.clip(moved.logits, -_MODEL_LIMIT, _MODEL_LIMIT)
             carried = np.clip(moved.depth / self._sigma, -_MOVED_LIMIT, _MOVED_LIMIT)
-            logits = (carried + _MODEL_WEIGHT * moved.agreement**_AGREEMENT_POWER * said).astype(
-                np.float32
-            )
+            trust = _MODEL_WEIGHT * moved.agreement**_AGREEMENT_POWER
+            logits = (carried + trust * moved.logits).astype(np.float32)
             found = Proposal(leg.object_id, moved.region, logits, moved.predicted_iou)
             which = self._options.components
             proposals.append(keep_components(found, track.region, track.mask, which))
@@ -172,8 +169,12 @@ class FlowStrategy:
         answers = self._predictor.predict_many(embedding, prompts, multimask=True)
         for number, (leg, moved) in enumerate(list(self._moved.items())):
             picks = [_pick(moved, answer) for answer in answers[2 * number : 2 * number + 2]]
-            agreement, predicted_iou = np.mean([pick[:2] for pick in picks], axis=0)
-            logits = np.mean([pick[2] for pick in picks], axis=0)
+            signs = np.array([pick[:2] for pick in picks])
+            agreement, predicted_iou = signs.mean(axis=0)
+            # The answer that is closer to the moved object has the greater say.
+            weights = np.clip(signs.prod(axis=1), 1e-3, 1) ** _AGREEMENT_POWER
+            said = np.clip([pick[2] for pick in picks], -_MODEL_LIMIT, _MODEL_LIMIT)
+            logits = np.average(said, axis=0, weights=weights)
             self._moved[leg] = _Moved(
                 moved.region, moved.depth, logits, float(agreement), float(predicted_iou)
             )
@@ -187,9 +188,9 @@ class FlowStrategy:
             track = self._first_track(plane, *tighten(proposal.region, mask))
             self._anchors[proposal.object_id, plane.index] = track
             # An anchor near an end is small and faint: what follows it is not to be judged by
-            # that alone, if the object was shown elsewhere, too.
+            # that, if the object was shown elsewhere, too.
             known = self._shown.get(proposal.object_id, track.anchored)
-            self._shown[proposal.object_id] = track.anchored.joined(known)
+            self._shown[proposal.object_id] = max(known, track.anchored, key=lambda a: a.area)
         score = float(np.clip(proposal.predicted_iou, 0, 1))
         reason = "" if area else "the prompt gave no mask, or its pixels belong to other objects"
         return Verdict("anchor" if area else "ended", reason, score, float("nan"))
@@ -232,7 +233,7 @@ class FlowStrategy:
         moved = self._moved.get(leg)
         if not self._options.branches or moved is None:
             return None
-        joined = mask & (moved.depth < -rim_reach(self._options.spacing))
+        joined = mask & (moved.depth < -rim_reach(self._options))
         area = int(np.count_nonzero(joined))
         # More than this is no branch but a flood, and ends the object.
         if not self._options.min_area <= area <= track.area * self._options.max_growth:

@@ -174,6 +174,21 @@ class LabelStore:
         """
         return Page(index, np.asarray(self.labels[index]))
 
+    def found(self, index: int) -> set[int]:
+        """Say which objects were placed on a plane in this run.
+
+        Parameters
+        ----------
+        index : int
+            Index along the stack axis.
+
+        Returns
+        -------
+        set of int
+            Their ids.
+        """
+        return self._written.get(index, set())
+
     def taken(self, page: Page, awaited: set[int], coming: set[int]) -> NDArray[np.bool_]:
         """Find pixels of objects that are finished or were found here earlier in this run.
 
@@ -191,11 +206,10 @@ class LabelStore:
         ndarray of shape (rows, columns), bool
             Pixels that nobody may have.
         """
-        settled = self._written.get(page.index, set())
-        free = (awaited - settled) | coming
+        free = (awaited - self.found(page.index)) | coming
         return (page.before != 0) & ~np.isin(page.before, list(free))
 
-    def close(self, page: Page, found: set[int]) -> None:
+    def close(self, page: Page, found: set[int]) -> bool:
         """Write what has changed on the plane, in one window.
 
         Parameters
@@ -204,12 +218,18 @@ class LabelStore:
             From `open`.
         found : set of int
             Objects that were placed on it.
+
+        Returns
+        -------
+        bool
+            Whether anything has changed.
         """
         if found:
             self._written.setdefault(page.index, set()).update(found)
         changed = page.pixels != page.before
         if not changed.any():
-            return
+            return False
         rows, cols = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
         here = np.s_[int(rows[0]) : int(rows[-1]) + 1, int(cols[0]) : int(cols[-1]) + 1]
         self.labels[(page.index, *here)] = page.pixels[here]
+        return True

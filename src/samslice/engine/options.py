@@ -184,3 +184,9 @@ class PropagateOptions:
                 f"first_plane is {first} and last_plane {last}; "
                 "allowed is first_plane ≤ last_plane."
             )
+
+    @property
+    def plane_step(self) -> float:
+        """Distance between planes in pixels, at least one: how far a rim may move."""
+        depth, height, width = self.spacing
+        return max(1.0, float(depth / np.sqrt(height * width)))

@@ -152,8 +152,8 @@ def make_schedule(
 ) -> Schedule:
     """Plan a propagation.
 
-    Between two anchors of an object each covers the half that is nearer to
-    it; an "ends here" mark stops the legs on both its sides. With `corrected`,
+    Between two anchors of an object a leg runs from each to the other, if both
+    directions are swept; an "ends here" mark stops the legs on both its sides. With `corrected`,
     only legs that start from one of these anchors are planned, and those that
     run towards one, or towards one of these marks, from the next anchor.
 
@@ -202,7 +202,7 @@ def make_schedule(
                 if not {(object_id, here), (object_id, ahead)} & changed:
                     continue
                 edge = last if direction == FORWARD else first
-                leg = _leg(object_id, marks, direction, here, ahead, edge, both)
+                leg = _leg(object_id, marks, direction, here, ahead, edge)
                 legs += [leg] if leg else []
                 if ahead is not None and marks[ahead].ends:
                     for plane in _beyond(marks, direction, ahead, edge):
@@ -258,18 +258,10 @@ def _leg(
     here: int,
     ahead: int | None,
     edge: int,
-    both: bool,
 ) -> Leg | None:
     """Go from an anchor towards what is ahead; None if no plane lies between."""
     closed = ahead is not None and not marks[ahead].ends
-    if ahead is None:
-        end = edge
-    elif closed and both:
-        low, high = sorted((here, ahead))
-        middle = (low + high) // 2
-        end = middle if direction == FORWARD else middle + 1
-    else:
-        end = ahead - direction
+    end = edge if ahead is None else ahead - direction
     if (end - here) * direction <= 0:
         return None
     return Leg(object_id, here, direction, end, closed)

@@ -33,12 +33,6 @@ class Anchored:
     area: int
     contrast: Contrast | None
 
-    def joined(self, other: Anchored) -> Anchored:
-        """Take of two anchors of an object the larger area and the clearer contrast."""
-        found = [c for c in (self.contrast, other.contrast) if c is not None]
-        clearest = max(found, key=lambda c: abs(c.difference), default=None)
-        return Anchored(max(self.area, other.area), clearest)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:

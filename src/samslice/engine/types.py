@@ -385,10 +385,13 @@ class PlaneStep:
     direction : str
         ``"forward"`` or ``"backward"``.
     results : tuple of PlaneResult
-        One for each object that was looked for on this plane.
+        One for each object that was looked for on this plane, and for each that
+        an earlier sweep had found there and that has lost pixels to them.
     done, total : int
         Planes visited so far and at most to visit, as far as is known: branches
         that are found on the way add to it.
+    gone : tuple of int
+        Objects that no longer reach this plane: what they had there is erased.
     """
 
     plane: int
@@ -396,3 +399,4 @@ class PlaneStep:
     results: tuple[PlaneResult, ...]
     done: int
     total: int
+    gone: tuple[int, ...] = ()

@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from samslice.engine.progress import Cancel, Cancelled
 from samslice.engine.propagate import iter_propagate
 from samslice.session.context import follows
@@ -55,22 +53,6 @@ class Stepped:
 
     step: PlaneStep
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """Objects that no longer reach a plane.
-
-    Attributes
-    ----------
-    plane : int
-        Index along the stack axis.
-    object_ids : tuple of int
-        The objects to take off it.
-    """
-
-    plane: int
-    object_ids: tuple[int, ...]
 
 
 def predict(
@@ -251,7 +233,7 @@ def propagate(
     overlay: LabelsOverlay,
     corrected: frozenset[tuple[int, int]] | None,
     cancel: Cancel,
-) -> Generator[Stepped | Erased | None, None, None]:
+) -> Generator[Stepped | None, None, None]:
     """Carry objects through the stack.
 
     Parameters
@@ -274,9 +256,7 @@ def propagate(
     Yields
     ------
     Stepped
-        One for each plane that was visited.
-    Erased
-        At the end, for planes that objects reached earlier and no longer do.
+        One for each plane that was visited or cleared.
     """
     policy = scene.policy(view)
     yield None
@@ -292,12 +272,5 @@ def propagate(
     )
     begun = time.perf_counter()
     for step in steps:
-        overlay.dirty.discard(step.plane)
         yield Stepped(step, time.perf_counter() - begun)
         begun = time.perf_counter()
-    if cancel.is_set:
-        return
-    object_ids = {seed.object_id for seed in seeds}
-    for plane in sorted(overlay.dirty):
-        left = object_ids.difference(np.unique(overlay[plane]).tolist())
-        yield Erased(plane, tuple(sorted(left)))

@@ -43,8 +43,6 @@ class LabelsOverlay:
         shape = tuple(target.shape)
         self.shape = (view.n_planes(shape), *view.plane_shape(shape))
         self.ndim = 3
-        self.dirty: set[int] = set()
-        """Planes written to and not yet taken note of by whoever empties this."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -76,4 +74,3 @@ class LabelsOverlay:
         window = self[plane][region[0] : region[2], region[1] : region[3]].copy()
         window[row0 - region[0] : row1 - region[0], col0 - region[1] : col1 - region[1]] = values
         self._written[plane] = (region, window)
-        self.dirty.add(plane)

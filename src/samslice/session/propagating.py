@@ -61,7 +61,6 @@ class _Run:
     edit: Edit
     view: View
     stamps: dict[int, Any]
-    absent: dict[int, set[int]]
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -203,7 +202,7 @@ class Propagating(Finishing):
     ) -> None:
         if self.n_planes < 2:
             raise ValueError("the view has one plane; choose a stack axis to carry objects along.")
-        schedule = make_schedule(seeds, self.n_planes, options, corrected)  # refuses what is amiss
+        make_schedule(seeds, self.n_planes, options, corrected)  # refuses what is amiss
         self.cancel(PROPAGATION)
         object_ids = {seed.object_id for seed in seeds}
         visible = self.pending | object_ids if self._overwrite else None
@@ -211,7 +210,7 @@ class Propagating(Finishing):
         edit = self._edit(label, self._state)
         edit.open = True
         stamps = {o: self._stamp(o, self._view) for o in object_ids}
-        run = self._run = _Run(edit, self._view, stamps, schedule.absent)
+        run = self._run = _Run(edit, self._view, stamps)
         self._submit(
             PROPAGATION,
             partial(jobs.propagate, self.scene, self._view, seeds, options, overlay, corrected),
@@ -221,21 +220,17 @@ class Propagating(Finishing):
             on_done=partial(self._end_run, run),
         )
 
-    def _on_step(self, run: _Run, value: jobs.Stepped | jobs.Erased) -> None:
+    def _on_step(self, run: _Run, value: jobs.Stepped) -> None:
         fresh = {o for o, stamp in run.stamps.items() if stamp == self._stamp(o, run.view)}
         if not fresh:  # every object was changed meanwhile
             self.cancel(PROPAGATION)
             return
-        if isinstance(value, jobs.Erased):
-            rows: dict[int, Row | None] = dict.fromkeys(fresh.intersection(value.object_ids))
-            self._write_step(run, value.plane, rows, [])
-            return
         step = value.step
         results = [r for r in step.results if r.object_id in fresh]
-        if results:
-            masks = [(r.object_id, r.region, r.mask) for r in results]
-            rows = dict.fromkeys(fresh & run.absent.get(step.plane, set()))  # out of others' way
-            rows |= {r.object_id: Row.found(r, step.direction, r.area) for r in results}
+        masks = [(r.object_id, r.region, r.mask) for r in results]
+        rows: dict[int, Row | None] = dict.fromkeys(fresh.intersection(step.gone))
+        rows |= {r.object_id: Row.found(r, step.direction, r.area) for r in results}
+        if rows:
             self._write_step(run, step.plane, rows, masks)
         self._tell_step(run, step)
 
@@ -253,14 +248,14 @@ class Propagating(Finishing):
             corrections=corrections_on(self._state.corrections, place),
         )
         exact = {
-            Key(o, *place): None if row is None else replace(row, area=painted.areas[o])
+            Key(o, *place): None if row is None else row.written(painted.areas[o])
             for o, row in rows.items()
         }
         self._attach(painted, exact, run.edit)
 
     def _tell_step(self, run: _Run, step: PlaneStep) -> None:
         elapsed = time.monotonic() - run.begun
-        eta = elapsed / step.done * (step.total - step.done)
+        eta = elapsed / max(step.done, 1) * (step.total - step.done)
         self.progress.emit(PROPAGATION, step.done, step.total, eta)
         if run.view == self._view:
             self.plane_ready.emit(step.plane)

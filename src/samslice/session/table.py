@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -83,6 +83,24 @@ class Row:
         """
         r = result
         return cls(direction, r.status, r.reason, r.score, r.predicted_iou, r.overlap, area)
+
+    def written(self, area: int) -> Row:
+        """Say how much of it was written.
+
+        Parameters
+        ----------
+        area : int
+            Pixels; none if all belong to objects that are never covered.
+
+        Returns
+        -------
+        Row
+            Doubtful, where a mask was found and nothing of it was written.
+        """
+        if area or self.status == "ended":
+            return replace(self, area=area)
+        reason = "its pixels belong to other objects"
+        return replace(self, area=0, status="doubtful", reason=reason, score=0.0)
 
 
 class Table:
