@@ -1,10 +1,13 @@
 """Propagation from a session: anchors, ends, corrections, one step of the history."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from samslice.engine.options import PropagateOptions
 from samslice.session.labels import Patch
+from samslice.session.table import Row
 from samslice.session.view import View
 
 
@@ -177,6 +180,32 @@ def test_what_lies_beyond_an_end_mark_goes_to_the_next_object_at_once(session):
     session.propagate([1, 2])
     assert planes_of(session, 1) == [2, 3, 4]
     assert planes_of(session, 2) == [5, 6, 7]
+
+
+def test_what_an_object_no_longer_reaches_goes_to_the_next_at_once(session):
+    """It ends by itself, earlier than before: what it had beyond is in nobody's way."""
+    session.add_point((4, 20, 20))
+    session.propagate()
+    assert planes_of(session, 1) == [2, 3, 4, 5, 6, 7]
+    session.scene.image[6] = 0
+    session.scene._keys.clear()
+    session.add_point((7, 20, 20), object_id=2)
+    session.propagate([1, 2])
+    assert planes_of(session, 1) == [2, 3, 4, 5]
+    assert 7 in planes_of(session, 2)
+    rows = session.table.set_index(["object", "plane"])
+    assert (rows.area[1].loc[2:5] > 0).all()
+    assert (1, 7) not in rows.index
+
+
+def test_a_mask_of_which_nothing_was_written_is_doubtful():
+    """Others may have its pixels, or the user has erased them: in no case is it fine."""
+    row = Row("forward", "ok", "", 0.9, 0.9, 0.9, 50)
+    assert row.written(40) == replace(row, area=40)
+    empty = row.written(0)
+    assert (empty.status, empty.score, empty.area) == ("doubtful", 0.0, 0)
+    ended = replace(row, status="ended", reason="nothing found", area=0)
+    assert ended.written(0) == ended
 
 
 def test_an_end_mark_is_a_correction_that_clears_what_lies_beyond(session):

@@ -90,7 +90,8 @@ class Row:
         Parameters
         ----------
         area : int
-            Pixels; none if all belong to objects that are never covered.
+            Pixels; none if objects that are never covered have all of them, or
+            the user has erased them.
 
         Returns
         -------
@@ -99,7 +100,7 @@ class Row:
         """
         if area or self.status == "ended":
             return replace(self, area=area)
-        reason = "its pixels belong to other objects"
+        reason = "others have its pixels, or they were erased by hand"
         return replace(self, area=0, status="doubtful", reason=reason, score=0.0)
 
 
