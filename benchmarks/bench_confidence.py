@@ -27,7 +27,7 @@ from scipy.stats import rankdata
 
 import samslice as ss
 from evaluation import count_labels, find_targets
-from samslice.engine.confidence import Signs, confidence
+from samslice.engine.confidence import Signs
 from samslice.engine.flow_strategy import FlowStrategy
 from samslice.engine.normalize import fit_stack
 from samslice.weights import cache_dir
@@ -73,6 +73,8 @@ def record(predictor: ss.Predictor, stack: Stack) -> pd.DataFrame:
     table = pd.DataFrame(strategy.rows, columns=["object", "plane", *_SIGNS])
     columns = table["plane"] - stack.planes.start
     table["iou"] = iou[table["object"].map(index), columns]
+    said = result.table[["object", "plane", "score"]]
+    table = table.merge(said, on=["object", "plane"])
     return table.dropna(subset="iou").assign(set=stack.name)
 
 
@@ -119,8 +121,7 @@ def judge(table: pd.DataFrame) -> pd.DataFrame:
         bad = (here["iou"] < 0.5).to_numpy()
         others = table[table["set"] != name]
         row: dict[str, Any] = {"set": name, "planes": len(here), "bad": f"{bad.mean():.0%}"}
-        given = [confidence(Signs(*r)) for r in here[_SIGNS].itertuples(index=False)]
-        row["score"] = auc(np.array(given), bad)
+        row["score"] = auc(here["score"].to_numpy(), bad)
         if len(others):
             w = fit(others)
             row["fitted to the other sets"] = auc(features(here) @ w[:-1], bad)

@@ -126,7 +126,7 @@ def propagate(
     driver = _start(predictor, volume, seeds, options, normalization, labels, strategy, corrected)
     rows: dict[tuple[int, int], tuple[Any, ...]] = {}
     for step in driver.run(progress or NullProgress(), cancel):
-        for result in step.results:  # of a plane that branches reach, the last tells of all
+        for result in step.results:  # what is said last of an object and plane counts
             rows[result.object_id, result.plane] = _row(step, result)
     table = pd.DataFrame(list(rows.values()), columns=list(TABLE_COLUMNS)).astype(TABLE_COLUMNS)
     table = table.sort_values(["object", "plane"], kind="stable", ignore_index=True)
@@ -191,8 +191,9 @@ def iter_propagate(
     Yields
     ------
     PlaneStep
-        The plane, and what became of each object on it. Where a branch is
-        found, its plane is handed back once more, with all of the object.
+        The plane, and what became of each object on it. A plane comes once more
+        with the second direction and where a branch is found; of what is said
+        of an object and plane more than once, the last word counts.
 
     Raises
     ------
