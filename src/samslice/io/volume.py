@@ -169,7 +169,10 @@ def read_volume(
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise FileNotFoundError(f"no such file or folder: {path}")
+        raise FileNotFoundError(
+            f"no such file or folder: {path}; it was looked for in {path.absolute().parent}. Check "
+            "its name, or give its whole path."
+        )
     source = _open(path, series, level)
     try:
         layout = choose_axes(
