@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 
 mpl.use("Agg")
@@ -49,6 +50,29 @@ def draw_sets(source: Path, target: Path) -> None:
     figure.savefig(target, metadata={"Date": None})
 
 
+def draw_objects(source: Path, target: Path) -> None:
+    """Dots: every object, propagated from one box, against its box on every plane."""
+    table = pd.read_csv(source)
+    iou = table.pivot_table(index=["set", "object"], columns="method", values="iou")
+    if not {"default", "oracle"} <= set(iou.columns):
+        return
+    names = list(dict.fromkeys(table["set"]))
+    figure, panels = plt.subplots(
+        1, len(names), figsize=(1.7 * len(names), 2.3), sharey=True, layout="constrained"
+    )
+    for axes, name in zip(np.atleast_1d(panels), names, strict=True):
+        here = iou.loc[name]
+        axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=1, zorder=0)
+        axes.scatter(here["oracle"], here["default"], s=8, alpha=0.6, color=METHODS["default"])
+        axes.set_title(name, fontsize=7)
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("IoU with the true box on every plane (oracle)", fontsize=8)
+    figure.supylabel("IoU from one box", fontsize=8)
+    figure.savefig(target, metadata={"Date": None})
+
+
 def draw_corrections(source: Path, target: Path) -> None:
     """Curves: mean IoU of each set against the number of interactions."""
     table = pd.read_csv(source)
@@ -71,12 +95,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=Path, help="folder with propagation.md, corrections.csv")
+    parser.add_argument("results", type=Path, help="folder that the benchmarks wrote into")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     args = parser.parse_args(argv)
     mpl.rcParams["svg.hashsalt"] = "samslice"  # the same tables give the same file
-    for name, draw in (("propagation.md", draw_sets), ("corrections.csv", draw_corrections)):
-        source, target = args.results / name, (args.out / name).with_suffix(".svg")
+    for name, draw, picture in (
+        ("propagation.md", draw_sets, "propagation.svg"),
+        ("propagation.csv", draw_objects, "objects.svg"),
+        ("corrections.csv", draw_corrections, "corrections.svg"),
+    ):
+        source, target = args.results / name, args.out / picture
         if source.is_file():
             draw(source, target)
             print(f"{source} -> {target}")
