@@ -60,6 +60,18 @@ class Meeting:
     ----------
     options : PropagateOptions
         The smallest area, and what is doubtful.
+
+    Notes
+    -----
+    To draw what lies between two known outlines by the mean of their distance
+    maps is shape-based interpolation [1]_. Here the outlines are not those of the
+    anchors but both have been carried to the plane at hand, and only where they
+    differ does the mean decide.
+
+    References
+    ----------
+    .. [1] Raya and Udupa, "Shape-based interpolation of multidimensional
+       objects", IEEE Transactions on Medical Imaging 9(1), 1990.
     """
 
     def __init__(self, options: PropagateOptions) -> None:

@@ -121,6 +121,23 @@ def propagate(
     See Also
     --------
     iter_propagate : The same, plane by plane.
+
+    Notes
+    -----
+    An object's last mask moves with the optical flow between the two pictures
+    [1]_ and prompts the model [2]_ on the next plane, which corrects it, as a
+    network does in MaskTrack [3]_; see
+    `samslice.engine.flow_strategy.FlowStrategy`. All objects of a plane are
+    decoded together and compete for its pixels. What two sweeps find on the same
+    plane is reconciled by `samslice.engine.meeting.Meeting`.
+
+    References
+    ----------
+    .. [1] Zach, Pock and Bischof, "A duality based approach for realtime TV-L1
+       optical flow", DAGM 2007.
+    .. [2] Kirillov et al., "Segment Anything", ICCV 2023.
+    .. [3] Perazzi et al., "Learning video object segmentation from static
+       images", CVPR 2017.
     """
     cancel = cancel or Cancel()
     driver = _start(predictor, volume, seeds, options, normalization, labels, strategy, corrected)
