@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,27 +43,45 @@ def page_of(plane, **masks):
 
 @pytest.fixture
 def meeting():
-    found = Meeting(PropagateOptions())
+    found = Meeting(PropagateOptions(), range(10))
     for anchor in (0, 10):
         found.note_anchor(1, anchor, np.ones((10, 10), bool))
     return found
 
 
+def join(meeting, plane, before, now, **said):
+    held = Held(result_of(before, plane, **said), FORWARD)
+    held = replace(held, result=replace(held.result, mask=np.zeros((0, 0), bool)))
+    return meeting.join(page_of(plane, o1=before), held, BACKWARD, proposal_of(now))
+
+
 def joined(meeting, plane, before, now):
-    held = Held(result_of(before, plane), FORWARD)
-    proposal = meeting.join(page_of(plane, o1=before), held, BACKWARD, proposal_of(now))
+    proposal = join(meeting, plane, before, now).proposal
     mask = np.zeros(SHAPE, bool)
     row0, col0, row1, col1 = proposal.region
     mask[row0:row1, col0:col1] = proposal.logits > 0
     return mask
 
 
-def test_between_two_anchors_a_rim_moves_evenly(meeting):
-    """A disc of 4 columns at one anchor and of 24 at the other: the width follows the plane."""
-    small, large = box(5, 18, 25, 22), box(5, 8, 25, 32)
-    widths = [joined(meeting, p, small, large)[15].sum() for p in range(1, 10)]
-    expected = [4 + 2 * p for p in range(1, 10)]
-    assert np.abs(np.array(widths) - expected).max() <= 1
+def widths_between(meeting, small, large):
+    return [joined(meeting, p, small, large)[15].sum() for p in range(1, 10)]
+
+
+def test_between_two_anchors_of_the_same_size_a_rim_moves_evenly(meeting):
+    """One way brings 12 columns, the other 20: the width follows the plane."""
+    narrow, wide = box(5, 14, 25, 26), box(5, 10, 25, 30)
+    expected = np.interp(np.arange(1, 10), [0, 10], [12, 20])
+    assert np.abs(np.array(widths_between(meeting, narrow, wide)) - expected).max() <= 1
+
+
+def test_the_anchor_on_which_the_object_is_larger_has_the_greater_say(meeting):
+    narrow, wide = box(5, 14, 25, 26), box(5, 10, 25, 30)
+    even = widths_between(meeting, narrow, wide)
+    meeting.note_anchor(1, 0, np.ones((5, 4), bool))
+    widths = widths_between(meeting, narrow, wide)
+    assert widths == sorted(widths)
+    assert all(a >= b for a, b in zip(widths, even, strict=True))
+    assert sum(widths) > sum(even)
 
 
 def test_what_both_ways_say_is_kept(meeting):
@@ -70,47 +90,51 @@ def test_what_both_ways_say_is_kept(meeting):
         np.testing.assert_array_equal(joined(meeting, plane, mask, mask), mask)
 
 
-def test_the_anchor_on_which_the_object_is_larger_has_the_greater_say(meeting):
-    small, large = box(5, 18, 25, 22), box(5, 8, 25, 32)
-    even = joined(meeting, 5, small, large).sum()
-    meeting.note_anchor(1, 0, np.ones((2, 2), bool))
-    assert joined(meeting, 5, small, large).sum() > even
-
-
-@pytest.mark.parametrize(("plane", "left"), [(2, True), (8, False)])
-def test_where_both_ways_are_apart_the_one_with_the_greater_say_is_taken(meeting, plane, left):
-    """Their mean would be nothing at all."""
-    before, now = box(5, 2, 15, 10), box(5, 25, 15, 35)
-    np.testing.assert_array_equal(joined(meeting, plane, before, now), before if left else now)
+@pytest.mark.parametrize(("plane", "first"), [(2, True), (8, False)])
+@pytest.mark.parametrize("now", [box(5, 25, 15, 35), box(12, 7, 22, 17)])
+def test_where_both_ways_have_little_in_common_one_is_taken(meeting, plane, first, now):
+    """Apart or at a corner, their mean would be less than each, and less from plane to plane."""
+    before = box(5, 2, 15, 10)
+    np.testing.assert_array_equal(joined(meeting, plane, before, now), before if first else now)
+    said = meeting.agree(join(meeting, plane, before, now), result_of(before, plane))
+    assert said.status == "doubtful"
+    assert "from the anchor on the other side" in said.reason
 
 
 @pytest.mark.parametrize("nothing", [Proposal.nothing(1), proposal_of(box(0, 0, 0, 0))])
-def test_nothing_proposed_stays_nothing(meeting, nothing):
+def test_what_is_nothing_one_way_is_not_joined(meeting, nothing):
     mask = box(5, 8, 25, 32)
     held = Held(result_of(mask, 5), FORWARD)
-    assert meeting.join(page_of(5, o1=mask), held, BACKWARD, nothing) is nothing
+    assert meeting.join(page_of(5, o1=mask), held, BACKWARD, nothing) is None
+    gone = Held(replace(held.result, mask=np.zeros((0, 0), bool)), FORWARD)
+    assert meeting.join(page_of(5), gone, BACKWARD, proposal_of(mask)) is None
+
+
+def test_a_joined_mask_competes_by_the_measure_of_the_others():
+    """Distances over that between planes, limited as what is carried is."""
+    found = Meeting(PropagateOptions(spacing=(4, 1, 1)), range(10))
+    mask = box(5, 8, 25, 32)
+    logits = join(found, 5, mask, mask).proposal.logits
+    assert logits.max() == pytest.approx(9.5 / 4)
+    assert join(Meeting(PropagateOptions(), ()), 5, mask, mask).proposal.logits.max() == 8
 
 
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
     [
-        (("ok", "", 0.9), ("ok", "", 0.8), ("ok", "")),
-        (("doubtful", "low confidence", 0.2), ("ok", "", 0.9), ("doubtful", "low confidence")),
-        (("doubtful", "low confidence", 0.5), ("ok", "", 0.9), ("ok", "")),
-        (("doubtful", "grew too fast", 0.9), ("ok", "", 0.9), ("ok", "")),
-        (("ok", "", 0.9), ("doubtful", "grew too fast", 0.9), ("doubtful", "grew too fast")),
+        (0.9, ("ok", "", 0.8), ("ok", "")),
+        (0.2, ("ok", "", 0.9), ("doubtful", "low confidence")),
+        (0.9, ("doubtful", "low confidence", 0.5), ("ok", "")),
+        (0.9, ("doubtful", "grew too fast", 0.9), ("doubtful", "grew too fast")),
     ],
 )
 def test_the_score_of_a_joined_mask_is_that_of_both_ways(meeting, before, now, expected):
-    """On a plane in the middle, where both have the same say."""
+    """On a plane in the middle, where both have the same say; what is said of the mask stays."""
     mask = box(5, 8, 25, 32)
-    status, reason, score = before
-    held = Held(result_of(mask, 5, status=status, reason=reason, score=score), FORWARD)
-    said = meeting.agree(
-        held, BACKWARD, result_of(mask, 5, status=now[0], reason=now[1], score=now[2])
-    )
+    both = join(meeting, 5, mask, mask, score=before)
+    said = meeting.agree(both, result_of(mask, 5, status=now[0], reason=now[1], score=now[2]))
     assert (said.status, said.reason) == expected
-    assert said.score == pytest.approx((score + now[2]) / 2)
+    assert said.score == pytest.approx((before + now[2]) / 2)
 
 
 @pytest.mark.parametrize(("steps", "restrained"), [(1, False), (2, True), (3, True)])
@@ -127,8 +151,10 @@ def test_pixels_stay_with_who_is_as_near_to_his_anchor_or_nearer(meeting, steps,
     ("lost", "status", "reason", "share"),
     [
         (box(5, 18, 25, 20), "ok", "", 10 / 12),
+        (box(5, 15, 25, 20), "doubtful", "low confidence", 7 / 12),
         (box(5, 10, 25, 20), "doubtful", "mostly taken by a neighbour", 2 / 12),
         (box(5, 8, 25, 20), "ended", "lost to a neighbour", 0),
+        (box(5, 8, 25, 20) & ~box(5, 8, 8, 9), "ended", "lost to a neighbour", 0),
     ],
 )
 def test_who_yields_is_told_of_with_what_is_left_to_him(meeting, lost, status, reason, share):
@@ -140,13 +166,25 @@ def test_who_yields_is_told_of_with_what_is_left_to_him(meeting, lost, status, r
     (result,) = meeting.yielded(page, [held])
     assert (result.status, result.reason) == (status, reason)
     assert result.score == pytest.approx(0.9 * share)
-    assert result.area == np.count_nonzero(before & ~lost)
+    assert result.area == np.count_nonzero(page.pixels == 2)
     assert (result.region is None) == (status == "ended")
 
 
-def test_what_is_left_on_a_plane_is_taken_once(meeting):
-    """So that nothing is remembered of planes that were passed."""
+def test_only_what_the_other_sweep_comes_to_is_kept_and_once(meeting):
     meeting.leave(FORWARD, result_of(box(5, 8, 25, 32), 5))
     meeting.leave(FORWARD, result_of(box(0, 0, 0, 0), 6))
-    assert meeting.take(5)[1].steps == 5
-    assert meeting.take(5) == meeting.take(6) == {}
+    meeting.leave(FORWARD, result_of(box(5, 8, 25, 32), 12))
+    held = meeting.take(5)[1]
+    assert (held.steps, held.result.mask.size) == (5, 0)
+    assert meeting.take(5) == meeting.take(6) == meeting.take(12) == {}
+
+
+def test_without_competition_the_whole_mask_is_kept():
+    """Others may lie over it in the labels."""
+    found = Meeting(PropagateOptions(compete=False), range(10))
+    mask = box(5, 8, 25, 32)
+    found.leave(FORWARD, result_of(mask, 5))
+    held = found.take(5)[1]
+    covered = page_of(5, o1=mask, o2=box(5, 8, 25, 20))
+    proposal = found.join(covered, held, BACKWARD, proposal_of(mask)).proposal
+    assert np.count_nonzero(proposal.logits > 0) == np.count_nonzero(mask)

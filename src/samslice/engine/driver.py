@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samslice.engine.label_store import LabelStore, Page
-    from samslice.engine.meeting import Held
+    from samslice.engine.meeting import Held, Joined
     from samslice.engine.options import PropagateOptions
     from samslice.engine.progress import Cancel, Progress
     from samslice.engine.schedule import Leg, Schedule
@@ -84,7 +84,8 @@ class Driver:
         self._done = self._total = 0
         self.was_cancelled = False
         self._fresh = fresh
-        self._meeting = Meeting(options)
+        again = schedule.planes(schedule.sweeps[-1]) if len(schedule.sweeps) > 1 else ()
+        self._meeting = Meeting(options, frozenset(again))
         self._stale = {} if fresh else {p: set(ids) for p, ids in schedule.absent.items()}
 
     @property
@@ -168,45 +169,49 @@ class Driver:
         as_drawn = [page.as_drawn(seed) for seed in standing]
         proposals = self._strategy.propose(plane, [*as_drawn, *anchors], legs)
         shown = proposals[len(standing) : len(standing) + len(anchors)]
-        moved = self._meet(page, held, legs, proposals[len(standing) + len(anchors) :])
-        taken = self._taken(page, gone, held, [*shown, *moved])
+        moved = dict(zip(legs, proposals[len(standing) + len(anchors) :], strict=True))
+        joined = self._join(page, held, moved)
+        moved |= {leg: one.proposal for leg, one in joined.items()}
+        coming = {p.object_id for p in (*shown, *moved.values()) if (p.logits > 0).any()}
+        taken = self._taken(page, gone, held, coming)
         self._learn(plane, page, proposals[: len(standing)], taken)
         results = self._draw_anchors(plane, shown, taken)
-        results += self._draw_legs(plane, page, held, legs, moved, taken)
+        stay = {object_id: one for object_id, one in held.items() if object_id not in coming}
+        for leg, result in self._draw_legs(plane, page, stay, moved, taken).items():
+            if leg.object_id in held and result.region is None:
+                continue  # what came from the other anchor stays
+            result = self._meeting.agree(joined[leg], result) if leg in joined else result
+            results.append(result)
+            if direction != self._schedule.sweeps[-1]:
+                self._meeting.leave(leg, result)
         # Where masks may overlap, anchors and then the first of the others lie on top.
         for result in reversed(results):
             page.put(result.object_id, result.region, result.mask)
-        if self._options.compete:
-            others = [h for o, h in held.items() if o not in {r.object_id for r in results}]
-            results += self._meeting.yielded(page, others)
-        else:
+        drawn = {result.object_id for result in results}
+        results += self._meeting.yielded(page, [h for o, h in held.items() if o not in drawn])
+        if not self._options.compete:
             results = [page.visible(result) for result in results]
         self._store.close(page, {r.object_id for r in results if r.region is not None})
         if self._branching is not None:
             self._branches.note(results)
         return results, gone
 
-    def _meet(
-        self,
-        page: Page,
-        held: dict[int, Held],
-        legs: Sequence[Leg],
-        proposals: Sequence[Proposal],
-    ) -> list[Proposal]:
+    def _join(
+        self, page: Page, held: dict[int, Held], moved: dict[Leg, Proposal]
+    ) -> dict[Leg, Joined]:
         """Draw objects that stand here already from both of their anchors."""
-        return [
-            self._meeting.join(page, held[leg.object_id], leg, proposal)
+        found = {
+            leg: self._meeting.join(page, held[leg.object_id], leg, proposal)
+            for leg, proposal in moved.items()
             if leg.object_id in held
-            else proposal
-            for leg, proposal in zip(legs, proposals, strict=True)
-        ]
+        }
+        return {leg: joined for leg, joined in found.items() if joined is not None}
 
     def _taken(
-        self, page: Page, gone: set[int], held: dict[int, Held], proposals: Sequence[Proposal]
+        self, page: Page, gone: set[int], held: dict[int, Held], coming: set[int]
     ) -> NDArray[np.bool_]:
         """Find pixels that nobody may have, whatever his reasons."""
         awaited = self._schedule.objects(page.index) | gone
-        coming = {proposal.object_id for proposal in proposals}
         rivals = held.keys() if self._options.compete else set()
         return self._store.taken(page, awaited, coming | rivals)
 
@@ -229,31 +234,17 @@ class Driver:
         self,
         plane: Plane,
         page: Page,
-        held: dict[int, Held],
-        legs: Sequence[Leg],
-        proposals: Sequence[Proposal],
+        stay: dict[int, Held],
+        moved: dict[Leg, Proposal],
         taken: NDArray[np.bool_],
-    ) -> list[PlaneResult]:
-        """Let what has travelled here compete, with each other and with what stands here."""
-        claims: Sequence[Proposal] = proposals
+    ) -> dict[Leg, PlaneResult]:
+        """Let what has travelled here compete, with each other and with what stays here."""
+        claims = list(moved.values())
         if self._options.compete:
-            claims = [
-                self._meeting.restrain(page, held, leg, proposal)
-                for leg, proposal in zip(legs, proposals, strict=True)
-            ]
+            claims = [self._meeting.restrain(page, stay, *one) for one in moved.items()]
         masks = compete(claims, taken, share=not self._options.compete)
-        found = self._settle_legs(plane, legs, proposals, masks)
-        results = []
-        for leg, proposal, result in zip(legs, proposals, found, strict=True):
-            earlier = held.get(leg.object_id)
-            if earlier is not None:
-                if not (proposal.logits > 0).any():
-                    continue  # what came from the other anchor stays
-                result = self._meeting.agree(earlier, leg, result)
-            results.append(result)
-            if leg.direction != self._schedule.sweeps[-1]:
-                self._meeting.leave(leg, result)
-        return results
+        results = self._settle_legs(plane, list(moved), list(moved.values()), masks)
+        return dict(zip(moved, results, strict=True))
 
     def _visit_ways(self, direction: int, index: int) -> _Visited:
         """Follow branches back, after everything else is settled."""
@@ -269,7 +260,7 @@ class Driver:
         results = self._settle_legs(plane, ways, proposals, masks)
         united = self._branches.unite(page, results)
         self._store.close(page, {r.object_id for r in united if r.region is not None})
-        return united, set()
+        return [page.visible(result) for result in united], set()
 
     def _at_hand(self, legs: Sequence[Leg], direction: int, index: int) -> list[Leg]:
         return [
@@ -340,7 +331,8 @@ class Driver:
         for index in sorted(self._stale):
             page = self._store.open(index)
             gone = self._take_stale(page)
-            if self._store.close(page, set()):
+            self._store.close(page, set())
+            if gone:
                 yield self._step(index, self._schedule.sweeps[-1], (), gone)
 
 

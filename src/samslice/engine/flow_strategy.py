@@ -231,7 +231,9 @@ class FlowStrategy:
     def _joined(self, leg: Leg, track: Track, mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
         """Find what lies too far from the moved object to be its rim."""
         moved = self._moved.get(leg)
-        if not self._options.branches or moved is None:
+        # Between two anchors the mask is that of both; a branch is met from the other one.
+        both = leg.closed and self._options.direction == "both"
+        if not self._options.branches or moved is None or both:
             return None
         joined = mask & (moved.depth < -rim_reach(self._options))
         area = int(np.count_nonzero(joined))

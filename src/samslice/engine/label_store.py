@@ -99,12 +99,15 @@ class Page:
         Returns
         -------
         PlaneResult
-            With the pixels that the page shows.
+            With the pixels that the page shows; doubtful if there are none.
         """
         if result.region is None:
             return result
         row0, col0, row1, col1 = result.region
-        return replace(result, mask=self.pixels[row0:row1, col0:col1] == result.object_id)
+        shown = replace(result, mask=self.pixels[row0:row1, col0:col1] == result.object_id)
+        if result.status == "ok" and not shown.mask.any():
+            return replace(shown, status="doubtful", reason="others lie over it")
+        return shown
 
     def as_drawn(self, seed: Seed) -> Seed:
         """Show an object by the pixels that it has here.
@@ -209,7 +212,7 @@ class LabelStore:
         free = (awaited - self.found(page.index)) | coming
         return (page.before != 0) & ~np.isin(page.before, list(free))
 
-    def close(self, page: Page, found: set[int]) -> bool:
+    def close(self, page: Page, found: set[int]) -> None:
         """Write what has changed on the plane, in one window.
 
         Parameters
@@ -218,18 +221,12 @@ class LabelStore:
             From `open`.
         found : set of int
             Objects that were placed on it.
-
-        Returns
-        -------
-        bool
-            Whether anything has changed.
         """
         if found:
             self._written.setdefault(page.index, set()).update(found)
         changed = page.pixels != page.before
         if not changed.any():
-            return False
+            return
         rows, cols = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
         here = np.s_[int(rows[0]) : int(rows[-1]) + 1, int(cols[0]) : int(cols[-1]) + 1]
         self.labels[(page.index, *here)] = page.pixels[here]
-        return True

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from samslice.engine.regions import ABSENT_LOGIT, crop, join_regions, tighten
+from samslice.engine.regions import ABSENT_LOGIT, crop, join_regions, region_iou, tighten
 from samslice.engine.strategy import Proposal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from samslice.engine.schedule import Leg
     from samslice.engine.types import PlaneResult
 
+_SAME = 0.5  # IoU of what two ways bring, from which on it is one object with two rims
+_LIMIT = 8.0  # of logits made from a distance
+_UNSURE = "low confidence"
 _MOSTLY_TAKEN = 0.5  # of its pixels, from which on an object that has yielded is doubtful
 _NO_MASK = np.zeros((0, 0), bool)
 
@@ -39,7 +42,8 @@ class Held:
     Attributes
     ----------
     result : PlaneResult
-        What was said of it; its mask is read anew from the labels.
+        What was said of it. Without its mask, which is read anew from the
+        labels; with it where others may lie over it there.
     leg : Leg
         The way it came.
     """
@@ -53,13 +57,37 @@ class Held:
         return abs(self.result.plane - self.leg.anchor)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Joined:
+    """An object drawn from both of its anchors.
+
+    Attributes
+    ----------
+    proposal : Proposal
+        Where it is.
+    held : Held
+        The object as it came from the other anchor.
+    share : float
+        Weight of the way that it comes now, from 0 to 1.
+    overlap : float
+        IoU of the masks that the two ways brought.
+    """
+
+    proposal: Proposal
+    held: Held
+    share: float
+    overlap: float
+
+
 class Meeting:
     """What one sweep leaves to the next.
 
     Parameters
     ----------
     options : PropagateOptions
-        The smallest area, and what is doubtful.
+        The smallest area, what is doubtful, and whether objects compete.
+    again : container of int
+        Planes that the other sweep comes to.
 
     Notes
     -----
@@ -74,8 +102,9 @@ class Meeting:
        objects", IEEE Transactions on Medical Imaging 9(1), 1990.
     """
 
-    def __init__(self, options: PropagateOptions) -> None:
+    def __init__(self, options: PropagateOptions, again: Container[int]) -> None:
         self._options = options
+        self._again = again
         self._left: dict[int, dict[int, Held]] = {}
         self._areas: dict[tuple[int, int], int] = {}
 
@@ -94,7 +123,7 @@ class Meeting:
         self._areas[object_id, plane] = max(1, int(np.count_nonzero(mask)))
 
     def leave(self, leg: Leg, result: PlaneResult) -> None:
-        """Keep what was found on a leg, apart from its mask, which is in the labels.
+        """Keep what was found on a leg, if the other sweep comes to its plane.
 
         Parameters
         ----------
@@ -103,9 +132,10 @@ class Meeting:
         result : PlaneResult
             On one plane.
         """
-        if result.region is not None:
-            held = Held(replace(result, mask=_NO_MASK), leg)
-            self._left.setdefault(result.plane, {})[result.object_id] = held
+        if result.region is None or result.plane not in self._again:
+            return
+        known = replace(result, mask=_NO_MASK) if self._options.compete else result
+        self._left.setdefault(result.plane, {})[result.object_id] = Held(known, leg)
 
     def take(self, index: int) -> dict[int, Held]:
         """Hand over what was left on a plane, once.
@@ -122,7 +152,7 @@ class Meeting:
         """
         return self._left.pop(index, {})
 
-    def join(self, page: Page, held: Held, leg: Leg, proposal: Proposal) -> Proposal:
+    def join(self, page: Page, held: Held, leg: Leg, proposal: Proposal) -> Joined | None:
         """Draw an object from both of its anchors.
 
         The nearer has the greater say, and the one where the object is larger: it
@@ -141,53 +171,53 @@ class Meeting:
 
         Returns
         -------
-        Proposal
-            The mean of both, by distance from the rim in pixels; the one with
-            the greater say where they are apart; the same if it is nothing.
+        Joined or None
+            The mean of both masks, by distance from the rim; the one with the
+            greater say where they have little in common. None if one of them
+            is nothing.
         """
-        region, before = held.result.region, _mask(page, held.result)
+        region, before = held.result.region, _mask(page, held)
         now = proposal.logits > 0
         if region is None or proposal.region is None or not before.any() or not now.any():
-            return proposal
-        mine = self._say(held, leg)
-        if not (crop(proposal.region, now, region) & before).any():
-            found = Proposal(leg.object_id, region, _depth(before), held.result.predicted_iou)
-            return proposal if mine >= 0.5 else found
-        window = join_regions([region, proposal.region])
-        depths = [_depth(crop(*one, window)) for one in ((proposal.region, now), (region, before))]
-        depth = mine * depths[0] + (1 - mine) * depths[1]
-        predicted = mine * proposal.predicted_iou + (1 - mine) * held.result.predicted_iou
-        return Proposal(leg.object_id, window, depth.astype(np.float32), float(predicted))
+            return None
+        share, overlap = self._share(held, leg), region_iou(proposal.region, now, region, before)
+        parts = [(share, proposal.region, now), (1 - share, region, before)]
+        if overlap < _SAME:  # the mean would be smaller than each
+            parts = [max(parts, key=lambda part: part[0])]
+        window = join_regions([at for _, at, _ in parts])
+        weights = [weight for weight, _, _ in parts]
+        depths = [_depth(crop(at, mask, window)) for _, at, mask in parts]
+        depth = np.average(depths, axis=0, weights=weights) / self._options.plane_step
+        logits = np.clip(depth, -_LIMIT, _LIMIT).astype(np.float32)
+        predicted = share * proposal.predicted_iou + (1 - share) * held.result.predicted_iou
+        mean = Proposal(leg.object_id, window, logits, float(predicted))
+        return Joined(mean, held, share, overlap)
 
-    def agree(self, held: Held, leg: Leg, result: PlaneResult) -> PlaneResult:
+    def agree(self, joined: Joined, result: PlaneResult) -> PlaneResult:
         """Say of an object that was drawn from both anchors what both ways say.
 
         Parameters
         ----------
-        held : Held
-            The object as it came from the other anchor.
-        leg : Leg
-            The way it came now.
+        joined : Joined
+            How it was drawn.
         result : PlaneResult
-            What became of it.
+            What became of it; it has pixels.
 
         Returns
         -------
         PlaneResult
-            With the mean score, and doubtful by that or by a reason.
+            With the mean score; doubtful by that, by what is said of the mask,
+            or because the two ways have little in common.
         """
-        if result.status == "ended":
-            return result
-        mine = self._say(held, leg)
-        score = float(mine * result.score + (1 - mine) * held.result.score)
-        sure = score >= self._options.doubtful_score
-        nearer = result if mine >= 0.5 else held.result
-        if sure and nearer.reason in ("", "low confidence"):
-            return replace(result, status="ok", reason="", score=score)
-        reason = nearer.reason or "low confidence"
-        return replace(result, status="doubtful", reason=reason, score=score)
+        score = float(joined.share * result.score + (1 - joined.share) * joined.held.result.score)
+        reason = "" if result.reason == _UNSURE else result.reason
+        if joined.overlap < _SAME:
+            reason = "it looks otherwise from the anchor on the other side"
+        elif not reason and score < self._options.doubtful_score:
+            reason = _UNSURE
+        return replace(result, status="doubtful" if reason else "ok", reason=reason, score=score)
 
-    def _say(self, held: Held, leg: Leg) -> float:
+    def _share(self, held: Held, leg: Leg) -> float:
         """Weight of the way that an object comes now, from 0 to 1."""
         says = [
             self._areas.get((way.object_id, way.anchor), 1) / abs(held.result.plane - way.anchor)
@@ -231,7 +261,8 @@ class Meeting:
         Parameters
         ----------
         page : Page
-            The labels of the plane.
+            The labels of the plane. What is left of an object that has ended is
+            taken off it.
         held : iterable of Held
             What stood there, apart from what was drawn anew.
 
@@ -243,16 +274,19 @@ class Meeting:
         results = []
         for one in held:
             region, left = one.result.region, page.visible(one.result)
-            n_before, n_left = np.count_nonzero(_mask(page, one.result)), left.area
+            n_before, n_left = np.count_nonzero(_shown(page, one.result)), left.area
             if region is None or n_left == n_before:
                 continue
             if n_left < self._options.min_area:
+                page.put(left.object_id, None, _NO_MASK)
                 gone = replace(left, region=None, mask=_NO_MASK, status="ended", score=0.0)
                 results.append(replace(gone, reason="lost to a neighbour"))
                 continue
             left = replace(left, score=left.score * n_left / n_before)
             if n_left < _MOSTLY_TAKEN * n_before:
                 left = replace(left, status="doubtful", reason="mostly taken by a neighbour")
+            elif left.score < self._options.doubtful_score:
+                left = replace(left, status="doubtful", reason=left.reason or _UNSURE)
             region, mask = tighten(region, left.mask)
             results.append(replace(left, region=region, mask=mask))
         return results
@@ -265,8 +299,14 @@ def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
 
 
-def _mask(page: Page, result: PlaneResult) -> NDArray[np.bool_]:
+def _shown(page: Page, result: PlaneResult) -> NDArray[np.bool_]:
+    """Pixels of an object that the labels showed."""
     if result.region is None:
         return _NO_MASK
     row0, col0, row1, col1 = result.region
     return np.asarray(page.before[row0:row1, col0:col1] == result.object_id)
+
+
+def _mask(page: Page, held: Held) -> NDArray[np.bool_]:
+    """Pixels of an object, those that others cover included."""
+    return held.result.mask if held.result.mask.size else _shown(page, held.result)
