@@ -198,6 +198,24 @@ def test_what_an_object_no_longer_reaches_goes_to_the_next_at_once(session):
     assert (1, 7) not in rows.index
 
 
+def test_old_pixels_of_an_object_that_the_run_comes_to_later_are_in_nobodys_way(session):
+    """Object 1 was shown to be elsewhere: what it had belongs to object 2 in the same run."""
+    wrong = session.add_point((7, 20, 20), object_id=1)
+    session.propagate()
+    session.add_point((7, 45, 45), object_id=1)
+    session.remove_prompt(wrong)
+    session.add_point((2, 20, 20), object_id=2)
+    before = session.labels.copy()
+    session.propagate([1, 2])
+    assert set(range(2, 8)) <= set(planes_of(session, 2))
+    once = session.labels.copy()
+    session.propagate([1, 2])
+    np.testing.assert_array_equal(session.labels, once)
+    session.undo()
+    session.undo()
+    np.testing.assert_array_equal(session.labels, before)
+
+
 def test_a_mask_of_which_nothing_was_written_is_doubtful():
     """Others may have its pixels, or the user has erased them: in no case is it fine."""
     row = Row("forward", "ok", "", 0.9, 0.9, 0.9, 50)

@@ -49,6 +49,12 @@ def within(region: Region, window: Region) -> tuple[slice, slice]:
     )
 
 
+def regions_meet(region_a: Region, region_b: Region) -> bool:
+    """Whether two regions have a pixel in common."""
+    low0, low1 = max(region_a[0], region_b[0]), max(region_a[1], region_b[1])
+    return low0 < min(region_a[2], region_b[2]) and low1 < min(region_a[3], region_b[3])
+
+
 def crop(region: Region, mask: NDArray[np.bool_], window: Region) -> NDArray[np.bool_]:
     """Part of a mask that lies in a window, as large as the window."""
     out = np.zeros((window[2] - window[0], window[3] - window[1]), bool)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from samslice.engine.regions import regions_meet
 from samslice.engine.schedule import make_schedule
 from samslice.engine.types import Seed
 from samslice.session import jobs
@@ -23,35 +24,12 @@ from samslice.session.table import Row
 
 if TYPE_CHECKING:
     from samslice.engine.options import PropagateOptions
-    from samslice.engine.types import PlaneStep
+    from samslice.engine.schedule import Schedule
+    from samslice.engine.types import PlaneStep, Region
+    from samslice.session.painter import Masks
     from samslice.session.view import View
 
 PROPAGATION = "propagate"
-
-_DOT = np.ones((1, 1), bool)  # stands for a mask where only its plane counts
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a propagation will cost.
-
-    Attributes
-    ----------
-    planes : int
-        Planes to visit at most.
-    to_encode : int
-        Those of them that are not known to be encoded.
-    seconds : float or None
-        Time to encode them, from the speed so far; None before the first.
-    ram_bytes, disk_bytes : int or None
-        What their embeddings will take; None before the first.
-    """
-
-    planes: int
-    to_encode: int
-    seconds: float | None
-    ram_bytes: int | None
-    disk_bytes: int | None
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +39,7 @@ class _Run:
     edit: Edit
     view: View
     stamps: dict[int, Any]
+    schedule: Schedule
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -202,7 +181,7 @@ class Propagating(Finishing):
     ) -> None:
         if self.n_planes < 2:
             raise ValueError("the view has one plane; choose a stack axis to carry objects along.")
-        make_schedule(seeds, self.n_planes, options, corrected)  # refuses what is amiss
+        schedule = make_schedule(seeds, self.n_planes, options, corrected)  # refuses what is amiss
         self.cancel(PROPAGATION)
         object_ids = {seed.object_id for seed in seeds}
         visible = self.pending | object_ids if self._overwrite else None
@@ -210,7 +189,7 @@ class Propagating(Finishing):
         edit = self._edit(label, self._state)
         edit.open = True
         stamps = {o: self._stamp(o, self._view) for o in object_ids}
-        run = self._run = _Run(edit, self._view, stamps)
+        run = self._run = _Run(edit, self._view, stamps, schedule)
         self._submit(
             PROPAGATION,
             partial(jobs.propagate, self.scene, self._view, seeds, options, overlay, corrected),
@@ -228,16 +207,35 @@ class Propagating(Finishing):
         step = value.step
         results = [r for r in step.results if r.object_id in fresh]
         masks = [(r.object_id, r.region, r.mask) for r in results]
-        rows: dict[int, Row | None] = dict.fromkeys(fresh.intersection(step.gone))
+        place = Place(run.view, step.plane)
+        gone = {o for o in fresh.intersection(step.gone) if self._is_known(Key(o, *place))}
+        rows: dict[int, Row | None] = dict.fromkeys(gone)
         rows |= {r.object_id: Row.found(r, step.direction, r.area) for r in results}
         if rows:
-            self._write_step(run, step.plane, rows, masks)
+            later = run.schedule.objects(step.plane).intersection(fresh).difference(rows)
+            older = self._in_the_way(place, later, [r.region for r in results if r.region])
+            rows |= {o: self._table.rows.get(Key(o, *place)) for o, _, _ in older}
+            self._write_step(run, place, rows, older + masks)
         self._tell_step(run, step)
 
+    def _is_known(self, key: Key) -> bool:
+        """Whether the table or the labels have an object on a plane."""
+        return key in self._table.rows or self._painter.extents.shows(key)
+
+    def _in_the_way(
+        self, place: Place, object_ids: Iterable[int], regions: Sequence[Region]
+    ) -> Masks:
+        """What objects had before the run, which has yet to come to them: it gives way."""
+        found = ((o, self._painter.context(Key(o, *place))) for o in sorted(object_ids))
+        return [
+            (o, shown.region, shown.mask)
+            for o, shown in found
+            if shown is not None and any(regions_meet(shown.region, r) for r in regions)
+        ]
+
     def _write_step(
-        self, run: _Run, plane: int, rows: dict[int, Row | None], masks: list[Any]
+        self, run: _Run, place: Place, rows: dict[int, Row | None], masks: Masks
     ) -> None:
-        place = Place(run.view, plane)
         painted = self._painter.paint(
             place,
             rows,
@@ -345,48 +343,6 @@ class Propagating(Finishing):
     def is_propagating(self) -> bool:
         """Whether objects are being carried."""
         return self._run is not None
-
-    def estimate(
-        self,
-        object_ids: Iterable[int] | int | None = None,
-        *,
-        plane: int | None = None,
-        options: PropagateOptions | None = None,
-    ) -> Estimate:
-        """Say what a propagation would cost. Reads no pixels of the image.
-
-        Parameters
-        ----------
-        object_ids, plane, options : optional
-            As for `propagate`.
-
-        Returns
-        -------
-        Estimate
-            Planes, time and memory; at most, as objects may end earlier.
-
-        Raises
-        ------
-        ValueError
-            As for `propagate`.
-        """
-        if object_ids is None:
-            shown = {i.object_id for i in self._state.prompts if i.view == self._view}
-            object_ids = shown & self.pending or shown
-        chosen = self._chosen(object_ids)
-        seeds = [
-            Seed(o, p, mask=_DOT) if self._can_seed(o, p) else self._seed(o, p, as_mask=True)
-            for o, p in self._starts(chosen, plane)
-        ]
-        seeds += self._end_marks(chosen)
-        schedule = make_schedule(seeds, self.n_planes, options or self.options)
-        planes = {p for leg in schedule.legs for p in leg.planes} | set(schedule.anchors)
-        missing = sum(not self.scene.is_ready(Place(self._view, p)) for p in planes)
-        cache, size = self.scene.cache, self._embedding_bytes
-        seconds = missing * float(np.median(self._encode_seconds)) if self._encode_seconds else None
-        ram = min(missing * size, cache.ram_bytes) if size else None
-        disk = (missing * size // 2 if cache.path is not None else 0) if size else None
-        return Estimate(len(planes), missing, seconds, ram, disk)
 
 
 def _check_kind(kind: str) -> None:

@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from samslice.session import jobs
+from samslice.session.estimating import Estimating
 from samslice.session.job import ENCODE
-from samslice.session.propagating import PROPAGATION, Propagating
+from samslice.session.propagating import PROPAGATION
 from samslice.session.scene import Scene
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from samslice.session.view import View
 
 
-class Session(Propagating):
+class Session(Estimating):
     """Segment objects of an image one after another, or many at once, with undo.
 
     Prompts and strokes make an object *pending*: its mask stands in the labels and follows
