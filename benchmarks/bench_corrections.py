@@ -68,7 +68,7 @@ class Sitting:
     labels: NDArray[np.uint16]
     seeds: dict[tuple[int, int], ss.Seed] = field(default_factory=dict)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)
-    visited: int = 0  # objects and planes that were looked at in the last call
+    visited: int = 0  # objects and planes of the last call; twice, where both ways met
 
     def correct(self, target: Target, content: float) -> tuple[int, int] | None:
         """Correct the most doubtful plane that can be made better; its object and plane."""
@@ -108,7 +108,7 @@ class Sitting:
         options = ss.PropagateOptions(
             spacing=self.stack.spacing, first_plane=planes.start, last_plane=planes.stop - 1
         )
-        result = ss.propagate(
+        steps = ss.iter_propagate(
             self.predictor,
             self.stack.image,
             list(self.seeds.values()),
@@ -117,9 +117,10 @@ class Sitting:
             labels=self.labels,
             corrected=corrected,
         )
-        self.visited = len(result.table)
-        rows = zip(*(result.table[c] for c in ("object", "plane", "score")), strict=True)
-        self.scores.update({(int(o), int(p)): float(s) for o, p, s in rows})
+        self.visited = 0
+        for step in steps:
+            self.visited += len(step.results)
+            self.scores |= {(r.object_id, r.plane): r.score for r in step.results}
 
 
 def sit(

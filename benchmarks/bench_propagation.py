@@ -304,7 +304,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the choice of objects")
     parser.add_argument("--encode-only", action="store_true", help="only fill the cache")
     parser.add_argument("--out", type=Path, help="folder for propagation.md and .csv")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.grid and len(choose(args.sets)) < 2:
+        parser.error("--grid leaves one set out, so it takes at least two; give more with --sets")
+    return args
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -89,11 +89,17 @@ def choose_elsewhere(means: pd.DataFrame) -> dict[str, Choice]:
     Raises
     ------
     ValueError
-        If there are fewer than two sets.
+        If there are fewer than two sets, or a variant was not run on all.
     """
     if len(means) < 2:
         raise ValueError(
             f"there is {len(means)} set; leaving one out takes at least two. Give more with --sets."
+        )
+    missing = [str(variant) for variant in means.columns if means[variant].isna().any()]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} is not there for all sets; run bench_propagation.py --grid on "
+            "all of them in one call."
         )
     chosen = {}
     for name in means.index:

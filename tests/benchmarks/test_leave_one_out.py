@@ -51,6 +51,14 @@ def test_one_set_alone_is_refused(loo):
         loo.choose_elsewhere(MEANS.loc[["a"]])
 
 
+def test_variants_that_were_not_run_everywhere_are_refused(loo):
+    """They would be compared by other sets than their rivals."""
+    means = MEANS.copy()
+    means.loc["c", "x=2"] = float("nan")
+    with pytest.raises(ValueError, match="x=2 is not there for all sets"):
+        loo.choose_elsewhere(means)
+
+
 def test_objects_count_within_their_set_and_sets_count_the_same(loo):
     rows = [("a", "default", 1.0), ("a", "default", 0.0), ("b", "default", 0.2), ("b", "y", 0.4)]
     means = loo.mean_by_set(pd.DataFrame(rows, columns=["set", "method", "iou"]))
