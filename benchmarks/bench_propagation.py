@@ -11,9 +11,15 @@ peer: box, peer: mask and box
     mask and the box, that prompt the next one, until two masks differ too much.
 click
     The default from one click in the middle of the object instead of a box.
+ends given
+    The default, told where objects end and with all other rules for that turned
+    off: what is lost to the oracle is lost by carrying, and not by stopping.
 oracle
     The ground-truth box on every plane the object occupies, one mask each, no
     propagation: what the encoder could give at best from boxes.
+oracle, best candidate
+    The same, but of the single mask and the three candidates the one that fits
+    the ground truth best: what choosing among them could gain at most.
 
 `--variant NAME:OPTION=VALUE,...` adds a run with other `PropagateOptions`, and
 `METHODS` is where another strategy would be added. `--grid` adds a run for each
@@ -65,6 +71,7 @@ def run_propagate(
     *,
     options: ss.PropagateOptions,
     from_clicks: bool = False,
+    ends_given: bool = False,
 ) -> Counts:
     """Propagate all objects from the box, or a click, on their middle plane."""
     prompts = [
@@ -75,6 +82,9 @@ def run_propagate(
         ss.Seed(t.object_id, plane=t.anchor, prompt=prompt)
         for t, prompt in zip(targets, prompts, strict=True)
     ]
+    if ends_given:
+        beyond = ((t.object_id, p) for t in targets for p in (t.first - 1, t.last + 1))
+        seeds += [ss.Seed(o, plane=p, ends=True) for o, p in beyond if p in stack.planes]
     options = replace(
         options,
         spacing=stack.spacing,
@@ -128,6 +138,8 @@ def run_oracle(
     stack: Stack,
     normalization: ss.Normalization,
     targets: list[Target],
+    *,
+    best: bool = False,
 ) -> Counts:
     """Prompt every object with its box on every plane it occupies."""
 
@@ -139,17 +151,38 @@ def run_oracle(
             embedding = predictor.encode(stack.image[plane], normalization=normalization)
             prompts = [ss.Prompt(box=targets[i].boxes[plane]) for i in here]
             predictions = predictor.predict_many(embedding, prompts)
-            for index, prediction in zip(here, predictions, strict=True):
-                yield index, plane, prediction.mask
+            candidates = [[prediction.mask] for prediction in predictions]
+            if best:
+                for masks, more in zip(
+                    candidates,
+                    predictor.predict_many(embedding, prompts, multimask=True),
+                    strict=True,
+                ):
+                    masks += list(more.masks)
+            for index, masks in zip(here, candidates, strict=True):
+                truth = stack.labels[plane] == targets[index].object_id
+                yield index, plane, max(masks, key=lambda mask: overlap(mask, truth))
 
     return count_masks(stack.labels, masks(), targets, stack.planes)
 
+
+def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """IoU of two masks of one plane, of which one is not empty."""
+    return float(np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth))
+
+
+ONLY_MARKS = ss.PropagateOptions(
+    min_overlap=0, min_score=0, min_presence=0, min_contrast=0, max_growth=1e9
+)
+"""Options with which an object ends at its marks, or where nothing is found."""
 
 METHODS: dict[str, Method] = {
     "default": partial(run_propagate, options=ss.PropagateOptions()),
     "peer: box": partial(run_peer, use_mask=False),
     "peer: mask and box": partial(run_peer, use_mask=True),
+    "ends given": partial(run_propagate, options=ONLY_MARKS, ends_given=True),
     "oracle": run_oracle,
+    "oracle, best candidate": partial(run_oracle, best=True),
     "click": partial(run_propagate, options=ss.PropagateOptions(), from_clicks=True),
 }
 
