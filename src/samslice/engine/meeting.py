@@ -19,7 +19,7 @@ from samslice.engine.regions import ABSENT_LOGIT, crop, join_regions, region_iou
 from samslice.engine.strategy import Proposal
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from samslice.engine.schedule import Leg
     from samslice.engine.types import PlaneResult
 
-_SAME = 0.5  # IoU of what two ways bring, from which on it is one object with two rims
+_SAME = 0.5  # IoU of what two ways bring, from which on they agree
+_APART = 0.2  # and below which they have no common shape
+_TIE = 1e-3  # of a distance
 _LIMIT = 8.0  # of logits made from a distance
 _UNSURE = "low confidence"
 _MOSTLY_TAKEN = 0.5  # of its pixels, from which on an object that has yielded is doubtful
@@ -182,13 +184,13 @@ class Meeting:
             return None
         share, overlap = self._share(held, leg), region_iou(proposal.region, now, region, before)
         parts = [(share, proposal.region, now), (1 - share, region, before)]
-        if overlap < _SAME:  # the mean would be smaller than each
+        if overlap < _APART:
             parts = [max(parts, key=lambda part: part[0])]
         window = join_regions([at for _, at, _ in parts])
         weights = [weight for weight, _, _ in parts]
-        depths = [_depth(crop(at, mask, window)) for _, at, mask in parts]
-        depth = np.average(depths, axis=0, weights=weights) / self._options.plane_step
-        logits = np.clip(depth, -_LIMIT, _LIMIT).astype(np.float32)
+        masks = [crop(at, mask, window) for _, at, mask in parts]
+        depth = _mean_depth(masks, weights)
+        logits = np.clip(depth / self._options.plane_step, -_LIMIT, _LIMIT).astype(np.float32)
         predicted = share * proposal.predicted_iou + (1 - share) * held.result.predicted_iou
         mean = Proposal(leg.object_id, window, logits, float(predicted))
         return Joined(mean, held, share, overlap)
@@ -290,6 +292,24 @@ class Meeting:
             region, mask = tighten(region, left.mask)
             results.append(replace(left, region=region, mask=mask))
         return results
+
+
+def _mean_depth(
+    masks: Sequence[NDArray[np.bool_]], weights: Sequence[float]
+) -> NDArray[np.float32]:
+    """Mean signed distance from the rims of masks, moved so that it encloses their mean area.
+
+    Where rims cross, their mean encloses less than each of them, and again less on the
+    next plane; between two discs, areas and not radii are what changes evenly in a ball.
+    """
+    depths = [_depth(mask) for mask in masks]
+    # Distances are often equal: there the mask that weighs more decides.
+    tie_break = _TIE * depths[int(np.argmax(weights))]
+    depth = np.average(depths, axis=0, weights=weights) + tie_break
+    area = round(np.average([np.count_nonzero(mask) for mask in masks], weights=weights))
+    order = np.sort(depth, axis=None)[::-1]
+    rim = order[area - 1 : area + 1].mean() if area < order.size else order[-1] - 0.5
+    return np.asarray(depth - rim, np.float32)
 
 
 def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
