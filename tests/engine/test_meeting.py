@@ -94,9 +94,12 @@ def test_what_both_ways_say_is_kept(meeting):
 
 @pytest.mark.parametrize(("plane", "first"), [(2, True), (8, False)])
 @pytest.mark.parametrize("now", [box(5, 25, 15, 35), box(12, 7, 22, 17)])
-def test_where_both_ways_have_little_in_common_one_is_taken(meeting, plane, first, now):
-    """Apart or at a corner, their mean would be less than each, and less from plane to plane."""
+def test_where_both_ways_have_next_to_nothing_in_common_the_nearer_is_taken(
+    meeting, plane, first, now
+):
+    """However large the object is on the other anchor: there it is something else."""
     before = box(5, 2, 15, 10)
+    meeting.note_anchor(1, 10 if first else 0, np.ones((60, 60), bool))
     np.testing.assert_array_equal(joined(meeting, plane, before, now), before if first else now)
     said = meeting.agree(join(meeting, plane, before, now), result_of(before, plane))
     assert said.status == "doubtful"
@@ -112,13 +115,13 @@ def test_what_is_nothing_one_way_is_not_joined(meeting, nothing):
     assert meeting.join(page_of(5), gone, BACKWARD, proposal_of(mask)) is None
 
 
-def test_a_joined_mask_competes_by_the_measure_of_the_others():
-    """Distances over that between planes, limited as what is carried is."""
-    found = Meeting(PropagateOptions(spacing=(4, 1, 1)), range(10))
+def test_a_joined_mask_stands_up_to_others_as_what_is_found_now(meeting):
     mask = box(5, 8, 25, 32)
-    logits = join(found, 5, mask, mask).proposal.logits
-    assert logits.max() == pytest.approx(9.5 / 4, rel=0.01)
-    assert join(Meeting(PropagateOptions(), ()), 5, mask, mask).proposal.logits.max() == 8
+    weak = Proposal(1, (0, 0, *SHAPE), np.where(mask, 0.1, -0.1).astype(np.float32), 0.9)
+    held = Held(result_of(mask, 5), FORWARD)
+    for proposal, least in ((proposal_of(mask), 5), (weak, 0.1)):
+        logits = meeting.join(page_of(5, o1=mask), held, BACKWARD, proposal).proposal.logits
+        assert logits[logits > 0].min() == pytest.approx(max(least, 0.5), rel=0.01)
 
 
 @pytest.mark.parametrize(

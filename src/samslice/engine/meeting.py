@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from samslice.engine.regions import ABSENT_LOGIT, crop, join_regions, region_iou, tighten
+from samslice.engine.regions import ABSENT_LOGIT, crop, join_regions, region_iou, tighten, within
 from samslice.engine.strategy import Proposal
 
 if TYPE_CHECKING:
@@ -174,26 +174,34 @@ class Meeting:
         Returns
         -------
         Joined or None
-            The mean of both masks, by distance from the rim; the one with the
-            greater say where they have little in common. None if one of them
-            is nothing.
+            The mean of both masks, by distance from the rim; where they have
+            next to nothing in common, the one from the nearer anchor. None if
+            one of them is nothing.
         """
         region, before = held.result.region, _mask(page, held)
         now = proposal.logits > 0
         if region is None or proposal.region is None or not before.any() or not now.any():
             return None
-        share, overlap = self._share(held, leg), region_iou(proposal.region, now, region, before)
-        parts = [(share, proposal.region, now), (1 - share, region, before)]
+        overlap = region_iou(proposal.region, now, region, before)
         if overlap < _APART:
-            parts = [max(parts, key=lambda part: part[0])]
-        window = join_regions([at for _, at, _ in parts])
-        weights = [weight for weight, _, _ in parts]
-        masks = [crop(at, mask, window) for _, at, mask in parts]
-        depth = _mean_depth(masks, weights)
-        logits = np.clip(depth / self._options.plane_step, -_LIMIT, _LIMIT).astype(np.float32)
+            if abs(page.index - leg.anchor) <= held.steps:
+                return Joined(proposal, held, 1.0, overlap)
+            logits = self._to_logits(_depth(before))
+            stays = Proposal(leg.object_id, region, logits, held.result.predicted_iou)
+            return Joined(stays, held, 0.0, overlap)
+        share = self._share(held, leg)
+        window = join_regions([region, proposal.region])
+        masks = [crop(region, before, window), crop(proposal.region, now, window)]
+        logits = self._to_logits(_mean_depth(masks, [1 - share, share]))
+        # Inside, it stands up to others as what is found now does.
+        inside = logits[within(proposal.region, window)]
+        inside[...] = np.where(inside > 0, np.maximum(inside, proposal.logits), inside)
         predicted = share * proposal.predicted_iou + (1 - share) * held.result.predicted_iou
         mean = Proposal(leg.object_id, window, logits, float(predicted))
         return Joined(mean, held, share, overlap)
+
+    def _to_logits(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.clip(depth / self._options.plane_step, -_LIMIT, _LIMIT).astype(np.float32)
 
     def agree(self, joined: Joined, result: PlaneResult) -> PlaneResult:
         """Say of an object that was drawn from both anchors what both ways say.
