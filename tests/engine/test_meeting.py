@@ -103,7 +103,7 @@ def test_where_both_ways_have_next_to_nothing_in_common_the_nearer_is_taken(
     np.testing.assert_array_equal(joined(meeting, plane, before, now), before if first else now)
     said = meeting.agree(join(meeting, plane, before, now), result_of(before, plane))
     assert said.status == "doubtful"
-    assert "from the anchor on the other side" in said.reason
+    assert said.reason == "its anchors disagree on this plane"
 
 
 @pytest.mark.parametrize("nothing", [Proposal.nothing(1), proposal_of(box(0, 0, 0, 0))])

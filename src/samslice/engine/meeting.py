@@ -222,7 +222,7 @@ class Meeting:
         score = float(joined.share * result.score + (1 - joined.share) * joined.held.result.score)
         reason = "" if result.reason == _UNSURE else result.reason
         if joined.overlap < _SAME:
-            reason = "it looks otherwise from the anchor on the other side"
+            reason = "its anchors disagree on this plane"
         elif not reason and score < self._options.doubtful_score:
             reason = _UNSURE
         return replace(result, status="doubtful" if reason else "ok", reason=reason, score=score)
