@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 _SAME = 0.5  # IoU of what two ways bring, from which on they agree
 _APART = 0.2  # and below which they have no common shape
-_TIE = 1e-3  # of a distance
+_TIE = 1e-3  # weight of what breaks a tie between equal distances
+_BLUR = 1.5  # pixels
+_CLEAR = 0.25  # pixels that the last pixel inside, and the first one outside, is from the rim
 _LIMIT = 8.0  # of logits made from a distance
 _UNSURE = "low confidence"
 _MOSTLY_TAKEN = 0.5  # of its pixels, from which on an object that has yielded is doubtful
@@ -216,10 +218,11 @@ class Meeting:
         Returns
         -------
         PlaneResult
-            With the mean score; doubtful by that, by what is said of the mask,
-            or because the two ways have little in common.
+            With the mean score, lowered where the two ways have little in
+            common; doubtful by that, or by what is said of the mask.
         """
         score = float(joined.share * result.score + (1 - joined.share) * joined.held.result.score)
+        score *= min(joined.overlap / _SAME, 1.0)
         reason = "" if result.reason == _UNSURE else result.reason
         if joined.overlap < _SAME:
             reason = "its anchors disagree on this plane"
@@ -310,14 +313,17 @@ def _mean_depth(
     Where rims cross, their mean encloses less than each of them, and again less on the
     next plane; between two discs, areas and not radii are what changes evenly in a ball.
     """
-    depths = [_depth(mask) for mask in masks]
-    # Distances are often equal: there the mask that weighs more decides.
-    tie_break = _TIE * depths[int(np.argmax(weights))]
-    depth = np.average(depths, axis=0, weights=weights) + tie_break
+    depth = np.average([_depth(mask) for mask in masks], axis=0, weights=weights)
     area = round(np.average([np.count_nonzero(mask) for mask in masks], weights=weights))
-    order = np.sort(depth, axis=None)[::-1]
-    rim = order[area - 1 : area + 1].mean() if area < order.size else order[-1] - 0.5
-    return np.asarray(depth - rim, np.float32)
+    # On a grid many distances are equal. Of those the pixels that jut out least come first,
+    # so that as many are taken as were asked for.
+    ranked = np.argsort(-depth - _TIE * ndimage.gaussian_filter(depth, _BLUR), axis=None)
+    inside = np.zeros(depth.size, bool)
+    inside[ranked[:area]] = True
+    moved = depth - depth.flat[ranked[area - 1]]
+    return np.where(
+        inside.reshape(depth.shape), np.maximum(moved, 0) + _CLEAR, np.minimum(moved, 0) - _CLEAR
+    ).astype(np.float32)
 
 
 def _depth(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
