@@ -164,3 +164,34 @@ def test_an_object_between_two_anchors_is_never_smaller_than_on_both(shift):
     between = result.table[result.table.plane.between(1, 9)]
     apart = shift >= 2  # an IoU below a half
     assert (between.status == "doubtful").any() == apart
+
+
+class Asked(Still):
+    """Also notes on which planes an earlier run is said to have found the same."""
+
+    def settle(self, plane, leg, proposal, mask):
+        self.known = {**getattr(self, "known", {}), plane.index: proposal.is_known}
+        return super().settle(plane, leg, proposal, mask)
+
+
+def test_a_correction_knows_where_the_labels_showed_the_same_before():
+    """So that an object does not end there; in a run of everything nothing is known."""
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[4:12, 4:12] = True
+    seeds = [Seed(1, 3, mask=mask)]
+    options, volume = PropagateOptions(), np.zeros(SHAPE, np.uint8)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[:6, 4:12, 4:11] = 1  # a column less, which is much the same
+    labels[6:9, 10:20, 10:20] = 1  # this is not
+    for corrected, known in ([(1, 3)], {0, 1, 2, 4, 5}), (None, set()):
+        strategy, now = Asked(options), labels.copy()
+        propagate(
+            None,
+            volume,
+            seeds,
+            options=options,
+            labels=now,
+            strategy=strategy,
+            corrected=corrected,
+        )
+        assert {plane for plane, is_known in strategy.known.items() if is_known} == known

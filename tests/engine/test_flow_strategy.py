@@ -43,10 +43,10 @@ def strategy_at_anchor(predictor, region=(10, 10, 20, 20), **options):
     return strategy
 
 
-def judge(strategy, region, leg=LEG, predicted_iou=0.95):
+def judge(strategy, region, leg=LEG, predicted_iou=0.95, is_known=False):
     mask = np.ones((region[2] - region[0], region[3] - region[1]), bool)
     logits = np.where(mask, 3.0, -3.0).astype(np.float32)
-    proposal = Proposal(1, region, logits, predicted_iou)
+    proposal = Proposal(1, region, logits, predicted_iou, is_known)
     return strategy.settle(Plane(5, PLANE.pixels), leg, proposal, mask)
 
 
@@ -148,6 +148,12 @@ def test_between_two_anchors_an_object_is_doubtful_but_does_not_end(predictor):
     strategy = strategy_at_anchor(predictor)
     strategy.propose(PLANE, [], [CLOSED])
     verdict = judge(strategy, (16, 16, 26, 26), leg=CLOSED)
+    assert verdict.status == "doubtful"
+    assert "overlap" in verdict.reason
+
+
+def test_where_an_earlier_run_found_the_same_an_object_does_not_end(predictor):
+    verdict = judge(strategy_at_anchor(predictor), (16, 16, 26, 26), is_known=True)
     assert verdict.status == "doubtful"
     assert "overlap" in verdict.reason
 

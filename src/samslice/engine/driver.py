@@ -10,6 +10,7 @@ import numpy as np
 from samslice.engine.branches import MOST_TURNS, Branches
 from samslice.engine.compete import compete
 from samslice.engine.meeting import Meeting
+from samslice.engine.regions import region_iou
 from samslice.engine.schedule import FORWARD
 from samslice.engine.strategy import Plane
 from samslice.engine.types import PlaneResult, PlaneStep
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from samslice.engine.strategy import BranchingStrategy, Proposal, Strategy, Verdict
     from samslice.engine.types import Seed
 
+
+_KNOWN = 0.5  # IoU with what the labels showed, from which on it is the same
 
 _Visited = tuple["list[PlaneResult]", "set[int]"]
 """What was found on a plane, and which objects it was cleared of."""
@@ -172,6 +175,8 @@ class Driver:
         moved = dict(zip(legs, proposals[len(standing) + len(anchors) :], strict=True))
         joined = self._join(page, held, moved)
         moved |= {leg: one.proposal for leg, one in joined.items()}
+        if self._schedule.is_correction:
+            moved = {leg: _with_known(page, proposal) for leg, proposal in moved.items()}
         coming = {p.object_id for p in (*shown, *moved.values()) if (p.logits > 0).any()}
         taken = self._taken(page, gone, held, coming)
         self._learn(plane, page, proposals[: len(standing)], taken)
@@ -334,6 +339,15 @@ class Driver:
             self._store.close(page, set())
             if gone:
                 yield self._step(index, self._schedule.sweeps[-1], (), gone)
+
+
+def _with_known(page: Page, proposal: Proposal) -> Proposal:
+    """Note whether the labels showed much the same before."""
+    mine = page.before == proposal.object_id
+    if proposal.region is None or not mine.any():
+        return proposal
+    overlap = region_iou(proposal.region, proposal.logits > 0, (0, 0, *mine.shape), mine)
+    return replace(proposal, is_known=overlap >= _KNOWN)
 
 
 def _branching(strategy: Strategy) -> BranchingStrategy:

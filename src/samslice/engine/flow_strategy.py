@@ -221,7 +221,7 @@ class FlowStrategy:
         reason = self._stop_reason(plane, leg, track, proposal, rest, signs)
         if not reason and score < self._options.min_confidence:
             reason = "low confidence"
-        if reason and not leg.closed:
+        if reason and not leg.closed and not proposal.is_known:
             return Verdict("ended", reason, score, signs.overlap)
         self._remember(plane, leg, track, proposal.region, mask, signs)
         if reason or score < self._options.doubtful_score:

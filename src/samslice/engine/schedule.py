@@ -68,6 +68,8 @@ class Schedule:
         start from, and all of an object that may end anew.
     absent : dict of int to set of int
         Objects that an end mark keeps off a plane, by plane.
+    is_correction : bool
+        Only what some changed anchors and marks affect is planned.
     """
 
     anchors: dict[int, list[Seed]]
@@ -75,6 +77,7 @@ class Schedule:
     sweeps: tuple[int, ...]
     standing: dict[int, list[Seed]]
     absent: dict[int, set[int]]
+    is_correction: bool = False
 
     def objects(self, plane: int) -> set[int]:
         """Objects that this propagation may change on a plane.
@@ -212,7 +215,8 @@ def make_schedule(
     needed = {(leg.object_id, leg.anchor) for leg in legs}
     needed |= {(s.object_id, s.plane) for s in seeds if s.object_id in open_ended}
     standing = _by_plane(seeds, needed - changed)
-    return Schedule(_by_plane(seeds, changed), tuple(legs), sweeps, standing, absent)
+    shown = _by_plane(seeds, changed)
+    return Schedule(shown, tuple(legs), sweeps, standing, absent, corrected is not None)
 
 
 def _by_plane(seeds: Sequence[Seed], chosen: set[tuple[int, int]]) -> dict[int, list[Seed]]:

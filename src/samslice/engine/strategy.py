@@ -58,12 +58,16 @@ class Proposal:
         Logits inside `region`, at the plane's resolution; above 0 is inside.
     predicted_iou : float
         IoU that the model predicts for this mask.
+    is_known : bool
+        An earlier run has found much the same here, and no more than a
+        correction elsewhere has happened since: no reason to end.
     """
 
     object_id: int
     region: Region | None
     logits: NDArray[np.float32]
     predicted_iou: float
+    is_known: bool = False
 
     @classmethod
     def nothing(cls, object_id: int, predicted_iou: float = 0.0) -> Proposal:
