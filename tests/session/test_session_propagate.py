@@ -216,6 +216,23 @@ def test_old_pixels_of_an_object_that_the_run_comes_to_later_are_in_nobodys_way(
     np.testing.assert_array_equal(session.labels, before)
 
 
+def test_a_wrong_click_that_is_taken_back_leaves_no_trace(session):
+    """On a plane that was propagated, of an object that was finished before."""
+    session.add_box(4, (13, 13, 28, 28), object_id=1)
+    session.commit([1])
+    session.propagate(1)
+    key = (1, 6)
+    labels, row = session.labels.copy(), session.table.set_index(["object", "plane"]).loc[key]
+    wrong = session.add_point((6, 45, 45), object_id=1)
+    session.remove_prompt(wrong)
+    np.testing.assert_array_equal(session.labels, labels)
+    assert session.table.set_index(["object", "plane"]).loc[key].equals(row)
+    session.add_box(6, (16, 16, 22, 22), object_id=1)
+    now = session.table.set_index(["object", "plane"]).loc[key]
+    assert now.status == "anchor"
+    assert now.area == np.count_nonzero(session.labels[6] == 1)
+
+
 def test_a_mask_of_which_nothing_was_written_is_doubtful():
     """Others may have its pixels, or the user has erased them: in no case is it fine."""
     row = Row("forward", "ok", "", 0.9, 0.9, 0.9, 50)

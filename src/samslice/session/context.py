@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from samslice.engine.coords import Frame
     from samslice.engine.types import Box, Prediction, Prompt, Region
     from samslice.session.state import Items, Key
+    from samslice.session.table import Row
 
 _DAB = 0.5  # radius of the disc around a click, in radii of a disc as large as the mask
 _LEAST_DAB = 2.0  # low-resolution logits: what the model can see
@@ -40,10 +41,13 @@ class Context:
         (row0, col0, row1, col1), half-open.
     mask : ndarray of shape (rows, columns), bool
         Inside the region.
+    row : Row or None
+        What the table said of it.
     """
 
     region: Region
     mask: NDArray[np.bool_]
+    row: Row | None = None
 
     @property
     def nbytes(self) -> int:

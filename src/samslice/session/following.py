@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from samslice.engine.strategy import Proposal
     from samslice.engine.types import Prediction, Region
+    from samslice.session.context import Context
     from samslice.session.history import Changes
     from samslice.session.painter import Masks
     from samslice.session.state import Items
@@ -112,7 +113,8 @@ class Following(Core):
         if not gone and all(self._shown.get(k) == made_from for k, made_from in shown.items()):
             return
         proposals = [self._answers.proposal(i, answers[i], choices[o]) for o, i in wanted.items()]
-        proposals += self._as_before(place, gone)
+        before = self._as_before(place, gone)
+        proposals += [context.proposal(o) for o, context in before.items()]
         painted = self._painter.paint(
             place,
             [p.object_id for p in proposals],
@@ -124,6 +126,9 @@ class Following(Core):
             corrections=corrections_on(state.corrections, place),
         )
         rows: dict[Key, Row | None] = {Key(o, *place): None for o in gone}
+        for o, context in before.items():
+            if context.row is not None:
+                rows[Key(o, *place)] = context.row.written(painted.areas[o])
         for p in proposals:
             if p.object_id in keys:
                 score = float(np.clip(p.predicted_iou, 0, 1))
@@ -131,10 +136,10 @@ class Following(Core):
         dropped: dict[Key, None] = dict.fromkeys(Key(o, *place) for o in gone)
         self._attach(painted, rows, self._history.top, {**dropped, **shown})
 
-    def _as_before(self, place: Place, gone: Iterable[int]) -> list[Proposal]:
+    def _as_before(self, place: Place, gone: Iterable[int]) -> dict[int, Context]:
         """What objects showed on a plane before clicks that are deleted now."""
         found = ((o, context_of(self._shown[Key(o, *place)][0])) for o in gone)
-        return [context.proposal(o) for o, context in found if context is not None]
+        return {o: context for o, context in found if context is not None}
 
     def _attach(
         self,

@@ -168,8 +168,9 @@ class Painter:
         known = {o: r for o, r in self.on(place).items() if o in objects or o in gone}
         spread = [*regions, *(c.region for c in strokes.values())]
         spread += [r for one in known.values() if (r := one.region(shape[1])) is not None]
-        unrecorded = (self.extents.find(Key(o, *place)) for o in objects if o not in known)
-        spread += [region for region in unrecorded if region is not None]
+        # Of an object that was finished once, the records know a part of its pixels only.
+        shown = (self.extents.find(Key(o, *place)) for o in objects)
+        spread += [region for region in shown if region is not None]
         if not spread:
             nothing = np.empty((0, 0), self.target.dtype)
             records = records_of(nothing, nothing, objects, (0, 0, 0, 0), shape[1])

@@ -385,7 +385,10 @@ class Prompting(Editing):
 
     def _context(self, key: Key) -> Context | None:
         made_from = self._shown.get(key)  # by prompts that are deleted in the same step
-        return self._painter.context(key) if made_from is None else context_of(made_from[0])
+        if made_from is not None:
+            return context_of(made_from[0])
+        found = self._painter.context(key)
+        return found and replace(found, row=self._table.rows.get(key))
 
     def _without_choices(self, keys: set[Key]) -> State:
         """Other prompts bring other candidates: what was chosen no longer counts."""
