@@ -431,3 +431,8 @@ def test_bad_input_is_named(stack, keywords, words):
 @pytest.mark.parametrize(("highest", "dtype"), [(255, "u1"), (256, "u2"), (65536, "u4")])
 def test_labels_dtype_is_the_smallest_that_holds_the_ids(highest, dtype):
     assert labels_dtype(highest) == np.dtype(dtype)
+
+
+def test_options_of_another_kind_are_refused(stack):
+    with pytest.raises(TypeError, match="options is a dict; allowed is samslice"):
+        run(stack, options={"spacing": (1, 1, 1)})

@@ -71,6 +71,11 @@ def check_options(options: Any) -> None:
 def _check_one(owner: str, item: Field[Any], value: Any) -> None:
     meta = item.metadata
     name = f"{owner}.{item.name}"
+    if item.type == "bool" and not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} is {value!r}; allowed are True and False.")
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if str(item.type).startswith("int") and not whole:
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number.")
     if meta["choices"] is not None:
         if value not in meta["choices"]:
             raise ValueError(f"{name} is {value!r}; allowed are {', '.join(meta['choices'])}.")

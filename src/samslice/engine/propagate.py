@@ -233,7 +233,12 @@ def _start(
 ) -> Driver:
     """Check everything before the first plane is read."""
     seeds = list(seeds)
-    options = options or PropagateOptions()
+    options = PropagateOptions() if options is None else options
+    if not isinstance(options, PropagateOptions):
+        raise TypeError(
+            f"options is a {type(options).__name__}; allowed is samslice.PropagateOptions, for "
+            "instance PropagateOptions(spacing=(2, 1, 1))."
+        )
     schedule = plan(volume, seeds, options, corrected)
     if corrected is not None and labels is None:
         raise ValueError(
