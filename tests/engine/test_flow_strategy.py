@@ -194,7 +194,7 @@ def test_the_tiny_model_runs_a_stack_end_to_end(predictor):
 @pytest.mark.weights
 @pytest.mark.slow
 def test_real_nuclei_from_one_box_each(mobile_sam_path, shared_dir):
-    """Embryo nuclei at 8 cells, from the box on the middle plane; docs/benchmarks.md has 0.61."""
+    """Embryo nuclei at 8 cells, from the box on the middle plane; docs/benchmarks.md has 0.73."""
     folder = shared_dir / "data" / "qcanet_mouse_embryo_nuclei"
     volume = tifffile.imread(folder / "8cell_image.tif")
     truth = tifffile.imread(folder / "8cell_labels.tif")

@@ -31,6 +31,10 @@ class ArgumentParser(argparse.ArgumentParser):
         flag = re.match(r"argument (?:\S+/)?(--[\w-]+): expected one argument", message)
         if flag is not None:
             message += f" (one that starts with a minus is written {flag[1]}=VALUE)"
+        found = re.match(r"argument (--[\w-]+): (?:expected \d|invalid \w+ value)", message)
+        count = self._option_string_actions[found[1]].nargs if found is not None else None
+        if isinstance(count, int):
+            message += f"; write {count} numbers after it, with a point for decimals"
         self.exit(2, f"samslice: error: {message}; see {self.prog} --help\n")
 
 
