@@ -385,11 +385,9 @@ class PlaneStep:
     direction : str
         ``"forward"`` or ``"backward"``.
     results : tuple of PlaneResult
-        One for each object that was looked for on this plane, and for each that
-        an earlier sweep had found there and that has lost pixels to them.
+        One for each object that was looked for or has lost pixels on this plane.
     done, total : int
-        Planes visited so far and at most to visit, as far as is known: branches
-        that are found on the way add to it.
+        Planes visited so far and at most to visit, as far as is known now.
     gone : tuple of int
         Objects that no longer reach this plane: what they had there is erased.
     """

@@ -307,11 +307,9 @@ class Prompting(Editing):
         uid : int or iterable of int
             Numbers of the prompts: one step of the history.
         """
-        uids = _numbers(uid)
-        for one in uids:
-            self._item(one)
-        if uids:
-            self._replace_items("delete", dict.fromkeys(uids))
+        items = [self._item(one) for one in _numbers(uid)]
+        if items:
+            self._replace_items("delete", dict.fromkeys(item.uid for item in items))
 
     def _item(self, uid: int) -> PromptItem:
         for item in self._state.prompts:
