@@ -288,7 +288,7 @@ def _check(seeds: Sequence[Seed], n_planes: int, first: int, last: int) -> None:
     if last >= n_planes or first >= n_planes:
         raise ValueError(
             f"the range of planes {first} to {last} exceeds the stack, which has planes 0 to "
-            f"{n_planes - 1}."
+            f"{n_planes - 1}. Narrow first_plane and last_plane, or leave them out."
         )
     seen: set[tuple[int, int]] = set()
     for seed in seeds:
