@@ -28,19 +28,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import samslice as ss
-from evaluation import Box, Target, count_labels, find_targets, innermost, sample, score
+from evaluation import Box, Target, count_labels, find_targets, innermost, overlap, sample, score
 from samslice.engine.normalize import fit_stack
 from samslice.weights import cache_dir
 from stacks import Stack, choose, find_shared, load
 
 REPORTED = (1, 2, 3, 5)
 _BETTER = 0.02  # IoU by which a correction must be better than what is there
-
-
-def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """IoU of two masks of one plane; 1 if both are empty."""
-    either = np.count_nonzero(mask | truth)
-    return float(np.count_nonzero(mask & truth) / either) if either else 1.0
 
 
 def click_into_error(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> ss.Prompt:

@@ -51,7 +51,16 @@ from numpy.typing import NDArray
 
 import samslice as ss
 from baselines import PreviousMask
-from evaluation import Counts, Target, count_labels, count_masks, find_targets, sample, score
+from evaluation import (
+    Counts,
+    Target,
+    count_labels,
+    count_masks,
+    find_targets,
+    overlap,
+    sample,
+    score,
+)
 from evaluation import summarise as summarise_set
 from leave_one_out import LEFT_OUT, choose_elsewhere, grid, mean_by_set
 from leave_one_out import markdown as markdown_choices
@@ -164,11 +173,6 @@ def run_oracle(
                 yield index, plane, max(masks, key=lambda mask: overlap(mask, truth))
 
     return count_masks(stack.labels, masks(), targets, stack.planes)
-
-
-def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """IoU of two masks of one plane, of which one is not empty."""
-    return float(np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth))
 
 
 ONLY_MARKS = ss.PropagateOptions(

@@ -344,3 +344,9 @@ def summarise(table: pd.DataFrame) -> dict[str, float]:
         "missed": float(table["missed"].mean()),
         "invented": float(table["invented"].mean()),
     }
+
+
+def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """IoU of two masks of one plane; 1 if both are empty."""
+    either = np.count_nonzero(mask | truth)
+    return float(np.count_nonzero(mask & truth) / either) if either else 1.0

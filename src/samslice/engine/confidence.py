@@ -84,8 +84,8 @@ def confidence(signs: Signs) -> float:
     Logistic regression. The weights were fitted to seven labelled stacks, each
     with the same say, on the planes of a trial run.
     ``benchmarks/bench_confidence.py`` fits the same model to what the default
-    draws now, which gives nearly the same, and tells how well the ranking does
-    on sets that it was not fitted to.
+    draws now, prints its weights, and tells how well the ranking does on sets
+    that it was not fitted to.
     """
     logit = _CONSTANT + float(np.dot(_WEIGHTS, signs.features()))
     return float(1 / (1 + np.exp(-logit)))

@@ -1,10 +1,10 @@
 """Where a sweep meets what the sweep in the other direction has found.
 
 The second sweep through a stack comes to planes on which objects stand already.
-They are not simply in its way: what was found far from its anchor yields to what
-is found with better reason, and an object that comes from two anchors is drawn
-from both. Of what was found only the labels are left, so each mask is turned back
-into logits by the distance from its rim.
+They are not simply in its way: what was found farther from its anchor yields to
+what is found nearer to another, and an object that comes from two anchors is drawn
+from both. Of what was found only the labels are left, so masks are joined by the
+distance from their rims.
 """
 
 from __future__ import annotations
