@@ -51,6 +51,31 @@ def test_logits_region_holds_every_positive_pixel(shape):
     assert not outside.any()
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cells_hold_every_logit_that_a_region_is_made_of(shape):
+    frame = Frame(shape)
+    logits = np.random.default_rng(3).normal(size=(256, 256)).astype(np.float32)
+    rows, cols = shape
+    for region in [
+        (0, 0, rows, cols),
+        (rows // 3, cols // 4, rows // 3 + 1, cols // 4 + 1),
+        (rows // 2, 0, rows, (cols + 1) // 2),
+    ]:
+        row0, col0, row1, col1 = frame.cells(region)
+        assert 0 <= row0 < row1 <= 64
+        assert 0 <= col0 < col1 <= 64
+        other = np.full_like(logits, 100)
+        there = np.s_[4 * row0 : 4 * row1, 4 * col0 : 4 * col1]
+        other[there] = logits[there]
+        np.testing.assert_array_equal(frame.upsample(other, region), frame.upsample(logits, region))
+
+
+def test_cells_are_no_more_than_are_needed():
+    """A cell is 16 pixels of the input; interpolation reads a logit on each side."""
+    assert Frame((1024, 1024)).cells((160, 320, 176, 352)) == (9, 19, 12, 23)
+    assert Frame((1024, 1024)).cells((163, 323, 173, 349)) == (10, 20, 11, 22)
+
+
 def test_logits_region_of_nothing_is_none():
     assert Frame((64, 64)).logits_region(np.full((256, 256), -1, np.float32)) is None
 

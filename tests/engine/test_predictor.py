@@ -1,6 +1,7 @@
 """The predictor: any image in, masks out; and the same masks as the official predictor's."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,6 +99,50 @@ def test_many_equals_one_by_one_in_order(predictor, image):
         one = predictor.predict(embedding, prompt)
         np.testing.assert_allclose(many.logits, one.logits, atol=1e-4)
         np.testing.assert_allclose(many.scores, one.scores, atol=1e-5)
+
+
+def test_many_with_windows_equal_one_by_one_in_order(predictor, image):
+    """Prompts of all structures, each with its own window; refined ones keep theirs."""
+    mask = np.zeros(image.shape, bool)
+    mask[10:20, 10:30] = True
+    prompts = [
+        Prompt(points=[(5, 5)]),
+        Prompt(box=(2, 3, 30, 40)),
+        Prompt(mask=mask),
+        Prompt(box=(12, 3, 33, 44)),
+    ]
+    windows = [(0, 0, 60, 80), (0, 0, 40, 50), (5, 5, 25, 35), (10, 0, 40, 50)]
+    embedding = predictor.encode(image)
+    predictor.decode_batch = 2
+    many = predictor.predict_many(embedding, prompts, windows=windows, refine=True)
+    for prompt, window, found in zip(prompts, windows, many, strict=True):
+        (one,) = predictor.predict_many(embedding, [prompt], windows=[window], refine=True)
+        np.testing.assert_allclose(found.logits, one.logits, atol=1e-3)
+        np.testing.assert_allclose(found.scores, one.scores, atol=1e-4)
+
+
+def test_a_mask_is_empty_outside_its_window(predictor, image):
+    prompt, window = Prompt(points=[(15, 15)]), (10, 10, 20, 30)
+    embedding = predictor.encode(image)
+    (found,) = predictor.predict_many(embedding, [prompt], windows=[window])
+    grown = found.masks.copy()
+    # Whole blocks of 2 x 2 cells: ten pixels of this plane.
+    grown[:, :31, :41] = False
+    assert not grown.any()
+    assert (found.logits > found.logits.min()).any()
+
+
+@pytest.mark.parametrize("window", [(0, 0, 61, 10), (-1, 0, 5, 5), (5, 5, 5, 9)])
+def test_windows_outside_the_plane_are_refused(predictor, image, window):
+    with pytest.raises(ValueError, match="60 x 80 pixels"):
+        predictor.predict_many(predictor.encode(image), [Prompt(points=[(5, 5)])], windows=[window])
+
+
+def test_windows_and_prompts_go_together(predictor, image):
+    with pytest.raises(ValueError, match="2 windows for 1 prompts"):
+        predictor.predict_many(
+            predictor.encode(image), [Prompt(points=[(5, 5)])], windows=2 * [(0, 0, 9, 9)]
+        )
 
 
 def test_encode_many_equals_one_by_one(predictor, image):
@@ -240,6 +285,33 @@ def test_parity_with_the_official_predictor(mobile_sam, shared_dir, name):
             masks = masks.reshape(-1, *golden["image"].shape[:2])[order]
             for ours, theirs in zip(prediction.masks, masks, strict=True):
                 assert (ours & theirs).sum() >= 0.99 * (ours | theirs).sum(), (stem, name)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["amg_nuclei_256", "em_300x517", "amg_ihc_384x512"])
+def test_masks_in_a_window_are_nearly_those_of_the_whole_plane(mobile_sam, shared_dir, name):
+    """What is far from an object is seen coarsely; its mask hardly changes."""
+    golden = np.load(shared_dir / "golden" / f"mobile_sam_{name}.npz")
+    embedding = mobile_sam.encode(golden["image"])
+    shape = golden["image"].shape[:2]
+    prompts = [prompt for prompt in _prompts(golden).values() if prompt.box is not None]
+    prompts = [replace(prompt, logits=None) for prompt in prompts]
+    masks = [p.mask for p in mobile_sam.predict_many(embedding, prompts, multimask=True)]
+    prompts += [Prompt(box=p.box, mask=m) for p, m in zip(prompts, masks, strict=True)]
+    windows = []
+    for prompt in prompts:
+        row0, col0, row1, col1 = (int(n) for n in prompt.box)
+        room = max(shape) // 8
+        low = (max(row0 - room, 0), max(col0 - room, 0))
+        windows.append((*low, min(row1 + room, shape[0]), min(col1 + room, shape[1])))
+    whole = mobile_sam.predict_many(embedding, prompts, multimask=True)
+    inside = mobile_sam.predict_many(embedding, prompts, multimask=True, windows=windows)
+    for one, other, (row0, col0, row1, col1) in zip(whole, inside, windows, strict=True):
+        np.testing.assert_allclose(other.scores, one.scores, atol=0.03)
+        assert np.array_equal(other.scores, np.sort(other.scores)[::-1])
+        there = np.s_[row0:row1, col0:col1]
+        a, b = one.mask[there], other.mask[there]
+        assert (a & b).sum() > 0.95 * (a | b).sum()
 
 
 def test_refined_boxes_are_asked_again_with_their_own_logits_and_nothing_else_is(predictor, image):

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from samslice.model.config import DecoderConfig
-from samslice.model.mask_decoder import CellUpscale, MaskDecoder
-from samslice.model.transformer import TwoWayTransformer, add_code
+from samslice.model.mask_decoder import CellUpscale, MaskDecoder, to_image
+from samslice.model.transformer import Positions, TwoWayTransformer, add_code
 
 CONFIG = DecoderConfig(width=32, heads=4, mlp_width=64, iou_width=32)
 
@@ -15,12 +16,15 @@ def make_decoder() -> MaskDecoder:
     return decoder.eval().requires_grad_(False)
 
 
-def run(decoder: MaskDecoder, *, multimask: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def run(
+    decoder: MaskDecoder, *, multimask: bool, drawn: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
     shapes = ((1, 36, 32), (36, 32), (2, 3, 32))
     image, code, sparse = (torch.randn(s, generator=generator) for s in shapes)
-    pieces = [*add_code(image.split(16, 1), code.split(16))]
-    return decoder(pieces, code.split(16), sparse, multimask=multimask)
+    positions = [Positions(part) for part in code.split(16)]
+    pieces = [*add_code(image.split(16, 1), positions)]
+    return decoder(pieces, positions, sparse, multimask=multimask, drawn=drawn)
 
 
 @torch.no_grad()
@@ -40,7 +44,8 @@ def test_pixels_are_in_place() -> None:
     rows, cols = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
     image = 8 * rows + cols
     nested = image.view(2, 2, 2, 2, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(1, 1, 64)
-    assert torch.equal(MaskDecoder._to_image(nested.expand(2, 3, 64))[1, 2], image.float())
+    assert torch.equal(to_image(nested.expand(2, 3, 64), 2, 2)[1, 2], image.float())
+    assert torch.equal(to_image(nested[..., :32], 1, 2)[0, 0], image[:4].float())
 
 
 def test_three_masks_or_one() -> None:
@@ -48,8 +53,8 @@ def test_three_masks_or_one() -> None:
     decoder = make_decoder()
     three, iou_three = run(decoder, multimask=True)
     one, iou_one = run(decoder, multimask=False)
-    assert three.shape == (2, 3, 24, 24)
-    assert one.shape == (2, 1, 24, 24)
+    assert three.shape == (2, decoder.count(multimask=True), 16 * 36) == (2, 3, 16 * 36)
+    assert one.shape == (2, decoder.count(multimask=False), 16 * 36) == (2, 1, 16 * 36)
     assert iou_three.shape == (2, 3)
     assert iou_one.shape == (2, 1)
     decoder.output_hypernetworks_mlps[0].layers[-1].bias += 1
@@ -67,3 +72,13 @@ def test_masks_are_inner_products_with_the_hypernetworks() -> None:
     after, _ = run(decoder, multimask=True)
     assert torch.equal(after[:, 1], torch.zeros_like(after[:, 1]))
     torch.testing.assert_close(after[:, [0, 2]], before[:, [0, 2]])
+
+
+@pytest.mark.parametrize("drawn", [5, 16, 20, 36])
+def test_masks_of_the_first_cells_are_those_of_all(drawn: int) -> None:
+    """Cells that nobody asked for are left out of the masks, and change nothing else."""
+    decoder = make_decoder()
+    every, iou_every = run(decoder, multimask=True)
+    some, iou_some = run(decoder, multimask=True, drawn=drawn)
+    torch.testing.assert_close(some, every[:, :, : 16 * drawn], rtol=1e-4, atol=1e-5)
+    assert torch.equal(iou_some, iou_every)

@@ -43,6 +43,59 @@ def test_batch_is_the_prompts_one_by_one(
         torch.testing.assert_close(iou[b : b + 1], expected_iou, rtol=1e-3, atol=1e-4)
 
 
+WINDOWS = [(0, 0, 3, 5), (2, 7, 12, 9), (13, 2, 16, 16), (4, 4, 6, 6), (0, 0, 16, 16)]
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_prompts_with_windows_do_not_see_each_other(
+    tiny: Sam, kind: str, multimask: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of any sizes go together, and what others ask for changes nothing."""
+    monkeypatch.setattr(sam_module, "_prompts_at_once", lambda device: 3)
+    monkeypatch.setattr(sam_module, "rows_at_once", lambda device, elements: 50)
+    features, prompts = torch.randn(1, 32, 16, 16), random_prompts(kind, 5)
+    logits, iou = tiny.decode(features, prompts, multimask=multimask, windows=WINDOWS)
+    assert logits.shape == (5, 3 if multimask else 1, 64, 64)
+    for b, window in enumerate(WINDOWS):
+        one = prompts[b : b + 1]
+        alone = tiny.decode(features, one, multimask=multimask, windows=[window])
+        torch.testing.assert_close(logits[b : b + 1], alone[0], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(iou[b : b + 1], alone[1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_a_window_of_the_whole_plane_changes_nothing(tiny: Sam, kind: str) -> None:
+    """All cells are near then."""
+    features, prompts = torch.randn(1, 32, 16, 16), random_prompts(kind, 2)
+    expected = tiny.decode(features, prompts, multimask=True)
+    actual = tiny.decode(features, prompts, multimask=True, windows=2 * [(0, 0, 16, 16)])
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_nothing_is_found_outside_a_window(tiny: Sam) -> None:
+    """Masks are made in the window, grown to whole blocks, and are empty elsewhere."""
+    features, prompts = torch.randn(1, 32, 16, 16), random_prompts("boxes", 1)
+    logits, _ = tiny.decode(features, prompts, multimask=True, windows=[(3, 4, 7, 8)])
+    inside = torch.zeros(64, 64, dtype=torch.bool)
+    inside[8:32, 16:32] = True
+    assert (logits[..., ~inside] == sam_module.OUTSIDE_LOGIT).all()
+    assert (logits[..., inside] != sam_module.OUTSIDE_LOGIT).all()
+
+
+@torch.inference_mode()
+def test_what_is_far_is_seen(tiny: Sam) -> None:
+    """The decoder's answer depends on cells far outside the window, too."""
+    features, prompts = torch.randn(1, 32, 16, 16), random_prompts("boxes", 1)
+    before, _ = tiny.decode(features, prompts, multimask=True, windows=[(0, 0, 2, 2)])
+    features[..., 12:, 12:] += 3
+    after, _ = tiny.decode(features, prompts, multimask=True, windows=[(0, 0, 2, 2)])
+    assert (after - before)[..., :8, :8].abs().max() > 1e-2
+
+
 @torch.inference_mode()
 def test_many_points_give_what_few_give(tiny: Sam) -> None:
     """A prompt of many points goes another way through the decoder, to the same place."""

@@ -8,6 +8,7 @@ from samslice.model.transformer import (
     Attention,
     ImageToTokenAttention,
     Piece,
+    Positions,
     TokenToImageAttention,
     TwoWayTransformer,
     add_code,
@@ -67,13 +68,31 @@ def test_image_gathers_by_the_formula(n_tokens: int, shared: bool) -> None:
     torch.testing.assert_close(actual, torch.stack(expected), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_tokens", [2, 5])
+@torch.no_grad()
+def test_a_position_that_stands_for_several_weighs_as_many(n_tokens: int) -> None:
+    """Three equal positions are one with a count of three; a count of zero is none."""
+    layer = TokenToImageAttention(width=32, inner=16, heads=4)
+    tokens = torch.randn(2, n_tokens, 32)
+    coded, image = torch.randn(2, 10, 32), torch.randn(2, 10, 32)
+    log_count = torch.zeros(2, 10)
+    log_count[:, 3] = torch.tensor(3.0).log()
+    log_count[:, 7:] = -torch.inf
+    split = (t.split(4, 1) for t in (image, coded, log_count))
+    actual = layer(tokens, [Piece(*parts) for parts in zip(*split, strict=True)])
+    repeated = torch.tensor([0, 1, 2, 3, 3, 3, 4, 5, 6])
+    expected = layer(tokens, [Piece(image[:, repeated], coded[:, repeated])])
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
 def run(transformer: TwoWayTransformer, images: int, size: int, wanted: int = 4):
     """Three prompts of four tokens on ten positions, in pieces of `size`."""
     generator = torch.Generator().manual_seed(5)
     shapes = ((3, 4, 32), (1, 10, 32), (10, 32))
     tokens, image, code = (torch.randn(shape, generator=generator) for shape in shapes)
-    pieces = add_code(image.repeat(images, 1, 1).split(size, 1), code.split(size))
-    tokens, image_pieces = transformer(tokens, pieces, code.split(size), wanted=wanted)
+    positions = [Positions(part) for part in code.split(size)]
+    pieces = add_code(image.repeat(images, 1, 1).split(size, 1), positions)
+    tokens, image_pieces = transformer(tokens, pieces, positions, wanted=wanted)
     return tokens, torch.cat(image_pieces, dim=1)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samslice.engine.progress import Cancel
-    from samslice.engine.types import Prompt
+    from samslice.engine.types import Prompt, Region
     from samslice.model.sam import Sam
     from samslice.weights.meter import Progress
 
@@ -129,6 +129,7 @@ class SamModel:
         frame: Frame,
         *,
         multimask: bool,
+        windows: Sequence[Region] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the mask decoder on prompts of one plane, all in one pass.
 
@@ -143,6 +144,8 @@ class SamModel:
             The plane's frame.
         multimask : bool
             Three candidates for each prompt instead of one.
+        windows : sequence of Region, optional
+            Part of the plane in which each object is; see `Predictor.predict_many`.
 
         Returns
         -------
@@ -158,6 +161,7 @@ class SamModel:
                 feature_chw[None].to(self.device),
                 self._tensors(prompts, frame),
                 multimask=multimask,
+                windows=None if windows is None else [frame.cells(w) for w in windows],
             )
             return logits_bkhw.float().cpu().numpy(), scores_bk.float().cpu().numpy()
 

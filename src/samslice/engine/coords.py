@@ -10,14 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samslice.engine.types import Box
+
+
+LOGITS_PER_CELL = 4
+"""Low-resolution logits along a side of each cell of an embedding."""
 
 
 @lru_cache(maxsize=64)
@@ -36,7 +41,6 @@ def _interpolation(size_in: int, size_out: int) -> NDArray[np.float32]:
     rows = np.arange(size_out)
     matrix[rows, lower] += 1 - weight
     matrix[rows, upper] += weight
-    matrix.flags.writeable = False
     return matrix
 
 
@@ -49,7 +53,6 @@ def _logits_to_plane(mask_size: int, image_size: int, used: int, size: int) -> N
     composition is exact and no ``image_size`` picture is ever made.
     """
     matrix = _interpolation(used, size) @ _interpolation(mask_size, image_size)[:used]
-    matrix.flags.writeable = False
     return matrix
 
 
@@ -148,9 +151,32 @@ class Frame:
         along = [_coverage(n, u, m) for n, u, m in zip(self.shape, *used, strict=True)]
         row0, col0, row1, col1 = region or (0, 0, *self.shape)
         rows, cols = along[0][:, row0:row1], along[1][:, col0:col1]
-        small = rows @ mask.astype(np.float32) @ cols.T
-        coverage[: small.shape[0], : small.shape[1]] = small
+        (low_r, high_r), (low_c, high_c) = _support(rows.T), _support(cols.T)
+        coverage[low_r:high_r, low_c:high_c] = _product(
+            rows[low_r:high_r], mask, cols[low_c:high_c]
+        )
         return (2 * coverage - 1) * np.float32(strength)
+
+    def cells(self, region: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """Cells of the embedding that hold a part of the plane.
+
+        Parameters
+        ----------
+        region : tuple of int
+            (row0, col0, row1, col1), half-open, inside the plane and not empty.
+
+        Returns
+        -------
+        tuple of int
+            (row0, col0, row1, col1) in cells, half-open; every low-resolution
+            logit that `upsample` reads for the region is in one of them.
+        """
+        bounds: list[tuple[int, int]] = []
+        for axis, matrix in enumerate(self._matrices()):
+            low, high = _support(matrix[region[axis] : region[axis + 2]])
+            bounds.append((low // LOGITS_PER_CELL, -(-high // LOGITS_PER_CELL)))
+        (row0, row1), (col0, col1) = bounds
+        return row0, col0, row1, col1
 
     @property
     def pixels_per_logit(self) -> float:
@@ -222,8 +248,21 @@ def _bilinear(
     """Apply both matrices, restricted to the low-resolution pixels that they read."""
     low_r, high_r = _support(rows)
     low_c, high_c = _support(cols)
-    part = np.ascontiguousarray(logits[..., low_r:high_r, low_c:high_c], np.float32)
-    return rows[:, low_r:high_r] @ (part @ cols[:, low_c:high_c].T)
+    part = logits[..., low_r:high_r, low_c:high_c]
+    return _product(rows[:, low_r:high_r], part, cols[:, low_c:high_c])
+
+
+def _product(
+    rows: NDArray[np.float32], values: NDArray[Any], cols: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Multiply rows, values and the transpose of cols.
+
+    By torch, whose threads the decoder uses, too: those of numpy's library go
+    on spinning after a product, and take the cores from the decoder, which
+    then needs half as long again.
+    """
+    left, middle, right = map(torch.from_numpy, (rows, np.array(values, np.float32), cols))
+    return (left @ (middle @ right.T)).numpy()
 
 
 def _support(matrix: NDArray[np.float32]) -> tuple[int, int]:
@@ -240,5 +279,4 @@ def _coverage(size: int, used_exact: float, used: int) -> NDArray[np.float32]:
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     widths = np.maximum(np.diff(edges)[:, None], 1e-9)
     matrix = (np.clip(overlap, 0, None) / widths).astype(np.float32)
-    matrix.flags.writeable = False
     return matrix

@@ -18,7 +18,7 @@ from samslice.engine.branches import rim_reach
 from samslice.engine.confidence import Signs, confidence
 from samslice.engine.evidence import Contrast, contrast, resample
 from samslice.engine.flow import estimate_flow, shrink
-from samslice.engine.regions import keep_components, region_iou, tighten
+from samslice.engine.regions import join_regions, keep_components, region_iou, tighten
 from samslice.engine.schedule import BACKWARD
 from samslice.engine.strategy import Plane, Proposal, Verdict
 from samslice.engine.track import Anchored, Track
@@ -44,6 +44,7 @@ _AGREEMENT_POWER = 3  # how fast that falls where they do not
 _MODEL_LIMIT = 10.0  # of the model's logits
 _MOVED_LIMIT = 8.0  # of what the moved mask says
 _BOX_ROOM = 0.5  # pixels that a box reaches beyond a moved mask, whose rim it would cut otherwise
+_WINDOW_ROOM = 0.25  # of an object's sides, around it: what the model makes masks of
 _MARGIN = 4  # pixels around an object that are looked at, beside twice the expected movement
 _MOST_COVERED = 3  # planes in a row on which others may take most of an object
 _UNCLEAR = 0.5  # of the presence asked, where the model is not sure of an object to begin with
@@ -158,7 +159,7 @@ class FlowStrategy:
 
     def _ask(self, embedding: Embedding) -> None:
         """Let the model look where objects have moved to."""
-        prompts = []
+        prompts, windows = [], []
         for moved in self._moved.values():
             region, inside = tighten(moved.region, moved.depth > 0)
             low = np.maximum(np.array(region[:2]) - _BOX_ROOM, 0)
@@ -166,7 +167,8 @@ class FlowStrategy:
             logits = embedding.frame.mask_to_logits(inside, region)
             prompts.append(Prompt(box=(*low, *high)))
             prompts.append(Prompt(box=(*low, *high), logits=logits))
-        answers = self._predictor.predict_many(embedding, prompts, multimask=True)
+            windows += 2 * [join_regions([moved.region, self._around(region)])]
+        answers = self._predictor.predict_many(embedding, prompts, multimask=True, windows=windows)
         for number, (leg, moved) in enumerate(list(self._moved.items())):
             picks = [_pick(moved, answer) for answer in answers[2 * number : 2 * number + 2]]
             signs = np.array([pick[:2] for pick in picks])
@@ -178,6 +180,14 @@ class FlowStrategy:
             self._moved[leg] = _Moved(
                 moved.region, moved.depth, logits, float(agreement), float(predicted_iou)
             )
+
+    def _around(self, region: Region) -> Region:
+        """A region with room for what a mask may hold that is not the object."""
+        least = max(self._shape) / 32  # two cells of the embedding
+        room = [int(_WINDOW_ROOM * (region[a + 2] - region[a]) + least) for a in (0, 1)]
+        low = [max(region[a] - room[a], 0) for a in (0, 1)]
+        high = [min(region[a + 2] + room[a], self._shape[a]) for a in (0, 1)]
+        return low[0], low[1], high[0], high[1]
 
     # ------------------------------------------------------------------ what becomes of them
 
@@ -346,10 +356,11 @@ def _pick(moved: _Moved, answer: Prediction) -> tuple[float, float, NDArray[np.f
     inside = moved.depth > 0
     area = np.count_nonzero(inside)
     options = []
-    for low, score in zip(answer.logits, answer.scores, strict=True):
-        logits = answer.frame.upsample(low, moved.region)
+    there = answer.frame.upsample(answer.logits, moved.region)
+    for low, logits, score in zip(answer.logits, there, answer.scores, strict=True):
         both = np.count_nonzero(inside & (logits > 0))
-        # The candidate may reach beyond the region, so its area is counted before upsampling.
+        # The candidate may reach beyond the region, so its area is counted before upsampling,
+        # in the window that the model was asked for.
         either = np.count_nonzero(low > 0) * answer.frame.pixels_per_logit + area - both
         options.append((float(both / max(either, 1.0)), float(score), logits))
     return max(options, key=lambda option: option[0] * option[1])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from samslice.engine.backend import SamModel
     from samslice.engine.normalize import Normalization
     from samslice.engine.progress import Cancel
+    from samslice.engine.types import Region
 
 
 class Predictor:
@@ -218,6 +219,7 @@ class Predictor:
         *,
         multimask: bool | None = None,
         refine: bool = False,
+        windows: Sequence[Region] | None = None,
     ) -> list[Prediction]:
         """Predict the masks of many objects of one plane.
 
@@ -236,6 +238,12 @@ class Predictor:
             Ask a second time about every box that is alone and gets one mask,
             together with the logits of the first answer: the sequence that
             SAM was trained on.
+        windows : sequence of Region, optional
+            For each prompt the part of the plane in which its object is, with
+            some room around it. Answers are then about three times as fast:
+            masks are made there alone and are empty elsewhere, and what lies
+            farther away is seen at half the resolution, so they differ
+            slightly from those without windows; see `samslice.model.views`.
 
         Returns
         -------
@@ -247,7 +255,8 @@ class Predictor:
         TypeError
             If something else than a Prompt is passed.
         ValueError
-            As for `predict`.
+            As for `predict`, and if the windows are not one for each prompt,
+            or one of them has no pixel of the plane.
         """
         if embedding.model_key != self.model.key:
             raise ValueError(
@@ -261,27 +270,35 @@ class Predictor:
                     "for instance Prompt(points=[(row, col)])."
                 )
             prompt.check_inside(embedding.shape)
+        if windows is not None:
+            _check_windows(windows, len(prompts), embedding.shape)
         groups: dict[tuple[int, bool, bool, bool], list[int]] = {}
         for index, prompt in enumerate(prompts):
             wanted = prompt.is_ambiguous if multimask is None else multimask
             groups.setdefault((*_structure(prompt), wanted), []).append(index)
         predictions: dict[int, Prediction] = {}
         for (*_, wanted), indices in groups.items():
-            chosen = [prompts[i] for i in indices]
+            chosen = [(prompts[i], windows[i] if windows is not None else None) for i in indices]
             predictions.update(zip(indices, self._decode(embedding, chosen, wanted), strict=True))
         alone = [i for i, p in enumerate(prompts) if _structure(p) == (0, True, False)]
         if refine and not multimask and alone:
             again = [Prompt(box=prompts[i].box, logits=predictions[i].logits[0]) for i in alone]
-            second = self.predict_many(embedding, again, multimask=False)
+            there = None if windows is None else [windows[i] for i in alone]
+            second = self.predict_many(embedding, again, multimask=False, windows=there)
             predictions.update(zip(alone, second, strict=True))
         return [predictions[i] for i in range(len(prompts))]
 
     def _decode(
-        self, embedding: Embedding, prompts: list[Prompt], multimask: bool
+        self, embedding: Embedding, asked: list[tuple[Prompt, Region | None]], multimask: bool
     ) -> list[Prediction]:
-        def decode(chunk: Sequence[Prompt]) -> list[Prediction]:
+        def decode(chunk: Sequence[tuple[Prompt, Region | None]]) -> list[Prediction]:
+            prompts, windows = zip(*chunk, strict=True)
             logits, scores = self.model.decode(
-                embedding.features, chunk, embedding.frame, multimask=multimask
+                embedding.features,
+                prompts,
+                embedding.frame,
+                multimask=multimask,
+                windows=None if windows[0] is None else windows,
             )
             order = np.argsort(-scores, axis=1, kind="stable")
             return [
@@ -289,8 +306,19 @@ class Predictor:
                 for one, score, best in zip(logits, scores, order, strict=True)
             ]
 
-        results, self.decode_batch = run_in_batches(decode, prompts, self.decode_batch)
+        results, self.decode_batch = run_in_batches(decode, asked, self.decode_batch)
         return results
+
+
+def _check_windows(windows: Sequence[Region], count: int, shape: tuple[int, int]) -> None:
+    if len(windows) != count:
+        raise ValueError(f"got {len(windows)} windows for {count} prompts; give one for each.")
+    for row0, col0, row1, col1 in windows:
+        if not (0 <= row0 < row1 <= shape[0] and 0 <= col0 < col1 <= shape[1]):
+            raise ValueError(
+                f"window ({row0}, {col0}, {row1}, {col1}) is not inside the plane of {shape[0]} x "
+                f"{shape[1]} pixels; give (row0, col0, row1, col1), half-open and not empty."
+            )
 
 
 def _structure(prompt: Prompt) -> tuple[int, bool, bool]:

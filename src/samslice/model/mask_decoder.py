@@ -5,15 +5,14 @@ Architecture: Kirillov et al., Segment Anything, 2023 (appendix A).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import isqrt
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from samslice.model.config import DecoderConfig
 from samslice.model.layers import HeadMlp, Vectors, uniform_parameter
-from samslice.model.transformer import Piece, TwoWayTransformer
+from samslice.model.transformer import Piece, Positions, TwoWayTransformer
 
 
 def _product(cells_bnc: Tensor, weight_io: Tensor, bias_o: Tensor) -> Tensor:
@@ -103,13 +102,18 @@ class MaskDecoder(nn.Module):
         hidden = (config.iou_width,) * (config.iou_depth - 1)
         self.iou_prediction_head = HeadMlp(widths=(width, *hidden, config.mask_tokens))
 
+    def count(self, multimask: bool) -> int:
+        """Tell how many masks there are of each prompt."""
+        return len(self.mask_tokens.weight) - 1 if multimask else 1
+
     def forward(
         self,
         pieces: Iterable[Piece],
-        code_nc: Sequence[Tensor],
+        positions: Sequence[Positions],
         sparse_btc: Tensor,
         *,
         multimask: bool,
+        drawn: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode B prompts on one plane.
 
@@ -118,17 +122,19 @@ class MaskDecoder(nn.Module):
         pieces : iterable of Piece
             The plane's embedding with the prompts' dense tokens added, cell
             by cell, row by row; one for all prompts, or one each.
-        code_nc : sequence of Tensor of shape (n, width)
-            Code of the cells' positions, in the same pieces.
+        positions : sequence of Positions
+            Where the cells are, in the same pieces.
         sparse_btc : Tensor of shape (B, T, width)
             Tokens of points and boxes.
         multimask : bool
             Three masks for an ambiguous prompt, or the single one.
+        drawn : int, optional
+            Masks are made of so many cells, from the first; of all if left out.
 
         Returns
         -------
-        logits_bkhw : Tensor of shape (B, K, 4 * side, 4 * side)
-            Low-resolution masks.
+        logits_bkm : Tensor of shape (B, K, 16 * drawn)
+            Low-resolution masks cell by cell, for `to_image`.
         iou_bk : Tensor of shape (B, K)
             Predicted IoU of each.
         """
@@ -137,28 +143,49 @@ class MaskDecoder(nn.Module):
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens_btc = torch.cat([output_tokens.expand(batch, -1, -1), sparse_btc], dim=1)
         n_wanted = 1 + len(self.mask_tokens.weight) if multimask else 2
-        tokens_btc, image_bnc = self.transformer(tokens_btc, pieces, code_nc, wanted=n_wanted)
+        tokens_btc, image_bnc = self.transformer(tokens_btc, pieces, positions, wanted=n_wanted)
         mask_tokens = tokens_btc[:, 1:][:, wanted]
         heads = self.output_hypernetworks_mlps[wanted]
         hyper_bkc = torch.stack([head(mask_tokens[:, k]) for k, head in enumerate(heads)], dim=1)
         logits_bkm = torch.cat(
             [
                 torch.bmm(hyper_bkc, self.output_upscaling(piece).transpose(1, 2))
-                for piece in image_bnc
+                for piece in _first(image_bnc, drawn)
             ],
             dim=2,
         )
         iou_bk: Tensor = self.iou_prediction_head(tokens_btc[:, 0])[:, wanted]
-        return self._to_image(logits_bkm), iou_bk
+        return logits_bkm, iou_bk
 
-    @staticmethod
-    def _to_image(logits_bkm: Tensor) -> Tensor:
-        """Cells of 2 x 2 of 2 x 2 pixels -> (B, K, 4 * side, 4 * side)."""
-        batch, k, n_pixels = logits_bkm.shape
-        side = isqrt(n_pixels) // 4
-        # Two pixels side by side move as one number, and the two levels of
-        # cells one after the other: ten times faster than all dimensions at once.
-        pairs = torch.view_as_complex(logits_bkm.float().view(batch * k, -1, 2))
-        pairs = pairs.view(batch * k * side, side, 2, 4).transpose(1, 2)
-        pairs = pairs.reshape(batch * k * 2 * side, 2 * side, 2).transpose(1, 2)
-        return torch.view_as_real(pairs.contiguous()).view(batch, k, 4 * side, 4 * side)
+
+def _first(pieces_bnc: Iterable[Tensor], count: int | None) -> Iterator[Tensor]:
+    """Give the first `count` cells of pieces, or all."""
+    left = count
+    for piece in pieces_bnc:
+        if left is None or left > 0:
+            yield piece[:, :left]
+        left = None if left is None else left - piece.shape[1]
+
+
+def to_image(logits_bkm: Tensor, rows: int, cols: int) -> Tensor:
+    """Put masks that come cell by cell into an image.
+
+    Parameters
+    ----------
+    logits_bkm : Tensor of shape (B, K, 16 * rows * cols)
+        Cells row by row, each of 2 x 2 of 2 x 2 pixels.
+    rows, cols : int
+        Of cells.
+
+    Returns
+    -------
+    Tensor of shape (B, K, 4 * rows, 4 * cols), float32
+        The same, pixel by pixel.
+    """
+    batch, k, _ = logits_bkm.shape
+    # Two pixels side by side move as one number, and the two levels of
+    # cells one after the other: ten times faster than all dimensions at once.
+    pairs = torch.view_as_complex(logits_bkm.float().contiguous().view(batch * k, -1, 2))
+    pairs = pairs.view(batch * k * rows, cols, 2, 4).transpose(1, 2)
+    pairs = pairs.reshape(batch * k * 2 * rows, 2 * cols, 2).transpose(1, 2)
+    return torch.view_as_real(pairs.contiguous()).view(batch, k, 4 * rows, 4 * cols)

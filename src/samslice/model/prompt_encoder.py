@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from samslice.model.config import PromptConfig
 from samslice.model.layers import LayerNorm2d, Vectors
+from samslice.model.views import Views, patches, with_blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,9 +75,9 @@ class PromptTensors:
         given = (self.points_bnp, self.boxes_bp, self.masks_b1hw)
         return next(len(t) for t in given if t is not None)
 
-    def __getitem__(self, span: slice) -> PromptTensors:
-        """Take some of the prompts."""
-        return self._map(lambda tensor: tensor[span])
+    def __getitem__(self, some: slice | Tensor) -> PromptTensors:
+        """Take some of the prompts, by a slice or their numbers."""
+        return self._map(lambda tensor: tensor[some])
 
     def to(self, device: torch.device) -> PromptTensors:
         """Move all tensors to a device."""
@@ -166,15 +167,15 @@ class PromptEncoder(nn.Module):
             nn.Conv2d(channels, width, kernel_size=1),
         )
         self.no_mask_embed = Vectors(count=1, width=width)
-        self._grid_code: Tensor | None = None
+        self._code_table: Tensor | None = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PromptEncoder:
-        self._grid_code = None  # of another device or precision from now on
+        self._code_table = None  # of another device or precision from now on
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._grid_code = None  # of other frequencies from now on
+        self._code_table = None  # of other frequencies from now on
         super()._load_from_state_dict(*args, **kwargs)
 
     @property
@@ -184,15 +185,19 @@ class PromptEncoder(nn.Module):
 
     def grid_code(self) -> Tensor:
         """Code of every cell's centre, (grid * grid, width); computed once."""
-        if self._grid_code is None:
+        return self.code_table()[: self.grid**2]
+
+    def code_table(self) -> Tensor:
+        """Code of every cell, then that of every block of cells; computed once."""
+        if self._code_table is None:
             # Never an inference tensor, as it outlives the mode it is made in.
             with torch.inference_mode(False), torch.no_grad():
                 device = self.pe_layer.positional_encoding_gaussian_matrix.device
                 centres = (torch.arange(self.grid, device=device) + 0.5) / self.grid
                 y, x = torch.meshgrid(centres, centres, indexing="ij")
                 code = self.pe_layer(torch.stack([x, y], dim=-1).flatten(0, 1))
-                self._grid_code = code.to(self.dtype)
-        return self._grid_code
+                self._code_table = with_blocks(code.to(self.dtype))
+        return self._code_table
 
     def _code(self, pixels_xy: Tensor) -> Tensor:
         code: Tensor = self.pe_layer((pixels_xy.float() + 0.5) / self.image_size)
@@ -233,18 +238,21 @@ class PromptEncoder(nn.Module):
             tokens.append(self._box_tokens(prompts.boxes_bp))
         return torch.cat(tokens, dim=1)
 
-    def dense_tokens(self, masks_b1hw: Tensor | None) -> Tensor:
+    def dense_tokens(self, masks_b1hw: Tensor | None, views: Views | None = None) -> Tensor:
         """Encode masks, or their absence.
 
         Parameters
         ----------
         masks_b1hw : Tensor of shape (B, 1, mask_size, mask_size), optional
             Logits.
+        views : Views, optional
+            What each prompt sees; all cells if left out.
 
         Returns
         -------
-        Tensor of shape (B, grid * grid, width) or (1, 1, width)
-            To add to the image's cells; the same everywhere without masks.
+        Tensor of shape (B, grid * grid or n, width) or (1, 1, width)
+            To add to the image's cells, or to the rows of the views; the same
+            everywhere without masks.
 
         Raises
         ------
@@ -258,7 +266,10 @@ class PromptEncoder(nn.Module):
             raise ValueError(
                 f"masks have shape {tuple(masks_b1hw.shape)}; allowed is (B, 1, {side}, {side})."
             )
-        dense_bchw: Tensor = self.mask_downscaling(masks_b1hw.to(self.dtype))
+        masks_b1hw = masks_b1hw.to(self.dtype)
+        # A cell's token comes from its own 4 x 4 pixels, wherever they are.
+        seen = masks_b1hw if views is None else patches(masks_b1hw, views)
+        dense_bchw: Tensor = self.mask_downscaling(seen)
         return dense_bchw.flatten(2).transpose(1, 2)
 
     def forward(self, prompts: PromptTensors) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samslice.model.config import SamConfig
-from samslice.model.mask_decoder import MaskDecoder
+from samslice.model.mask_decoder import MaskDecoder, to_image
 from samslice.model.prompt_encoder import PromptEncoder, PromptTensors
 from samslice.model.strips import rows_at_once
-from samslice.model.transformer import Piece, add_code
+from samslice.model.transformer import Piece, Positions, add_code
+from samslice.model.views import (
+    Window,
+    area,
+    check_windows,
+    make_views,
+    with_blocks,
+)
+
+OUTSIDE_LOGIT = -32.0
+"""Logit of pixels outside the window in which an object is looked for."""
 
 
 def _prompts_at_once(device: torch.device) -> int:
@@ -126,7 +136,12 @@ class Sam(nn.Module):
         return features
 
     def decode(
-        self, features_1cgg: Tensor, prompts: PromptTensors, *, multimask: bool
+        self,
+        features_1cgg: Tensor,
+        prompts: PromptTensors,
+        *,
+        multimask: bool,
+        windows: Sequence[Window] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode prompts on one plane.
 
@@ -138,18 +153,24 @@ class Sam(nn.Module):
             B prompts, on any device.
         multimask : bool
             Three masks for an ambiguous prompt, or the single one.
+        windows : sequence of Window, optional
+            The cells in which each prompt's object is. What lies outside is
+            seen more coarsely, as `samslice.model.views` says, and is in no
+            mask. The whole plane if left out.
 
         Returns
         -------
         logits_bkhw : Tensor of shape (B, K, 4 * G, 4 * G), float32
-            Low-resolution masks; K is 3 or 1.
+            Low-resolution masks; K is 3 or 1. `OUTSIDE_LOGIT` outside the
+            blocks of the windows.
         iou_bk : Tensor of shape (B, K), float32
             Predicted IoU of each.
 
         Raises
         ------
         ValueError
-            If the features are of another shape, or there are no prompts.
+            If the features are of another shape, there are no prompts, or
+            the windows are not one for each prompt and inside the plane.
         """
         expected = (1, self.config.encoder.out_channels, self.config.grid, self.config.grid)
         if tuple(features_1cgg.shape) != expected:
@@ -162,22 +183,75 @@ class Sam(nn.Module):
         image_1nc = features_1cgg.to(self.device, self.dtype).flatten(2).transpose(1, 2)
         image_1nc = image_1nc.contiguous()
         prompts = prompts.to(self.device)
+        if windows is None:
+            return self._decode_everywhere(image_1nc, prompts, multimask)
+        check_windows(windows, len(prompts), self.config.grid)
+        return self._decode_inside(image_1nc[0], prompts, multimask, windows)
+
+    def _cells_at_once(self, batch: int) -> int:
+        return rows_at_once(self.device, batch * self.config.encoder.out_channels)
+
+    def _decode_everywhere(
+        self, image_1nc: Tensor, prompts: PromptTensors, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Decode prompts whose objects may be anywhere."""
         step = min(len(prompts), _prompts_at_once(self.device))
-        cells = rows_at_once(self.device, step * image_1nc.shape[2])
-        code_nc = torch.split(self.prompt_encoder.grid_code(), cells)
-        shared = [] if prompts.masks_b1hw is not None else [*self._pieces(image_1nc, None, code_nc)]
+        codes = torch.split(self.prompt_encoder.grid_code(), self._cells_at_once(step))
+        positions = [Positions(code) for code in codes]
+        without = prompts.masks_b1hw is None
+        shared = [*self._pieces(image_1nc, None, positions)] if without else []
         parts = []
         for start in range(0, len(prompts), step):
             some = prompts[start : start + step]
-            pieces = shared or self._pieces(image_1nc, some.masks_b1hw, code_nc)
+            pieces = shared or self._pieces(image_1nc, some.masks_b1hw, positions)
             sparse_btc = self.prompt_encoder.sparse_tokens(some)
-            parts.append(self.mask_decoder(pieces, code_nc, sparse_btc, multimask=multimask))
-        logits, iou = zip(*parts, strict=True)
-        return torch.cat(logits).float(), torch.cat(iou).float()
+            logits, iou = self.mask_decoder(pieces, positions, sparse_btc, multimask=multimask)
+            parts.append((to_image(logits, self.config.grid, self.config.grid), iou))
+        logits_bkhw, iou_bk = (torch.cat(part) for part in zip(*parts, strict=True))
+        return logits_bkhw, iou_bk.float()
 
     def _pieces(
-        self, image_1nc: Tensor, masks_b1hw: Tensor | None, code_nc: Sequence[Tensor]
+        self, image_1nc: Tensor, masks_b1hw: Tensor | None, positions: Sequence[Positions]
     ) -> Iterator[Piece]:
         """The embedding with what masks add to it, for all prompts or for each."""
         image_bnc = image_1nc + self.prompt_encoder.dense_tokens(masks_b1hw)
-        return add_code(torch.split(image_bnc, len(code_nc[0]), dim=1), code_nc)
+        return add_code(torch.split(image_bnc, len(positions[0].code), dim=1), positions)
+
+    def _decode_inside(
+        self, image_nc: Tensor, prompts: PromptTensors, multimask: bool, windows: Sequence[Window]
+    ) -> tuple[Tensor, Tensor]:
+        """Decode prompts that look for their objects inside windows."""
+        image_table, code_table = with_blocks(image_nc), self.prompt_encoder.code_table()
+        step = min(len(prompts), _prompts_at_once(self.device))
+        cells = self._cells_at_once(step)
+        side, k = self.config.mask_size, self.mask_decoder.count(multimask)
+        logits_bkhw = torch.full((len(prompts), k, side, side), OUTSIDE_LOGIT, device=self.device)
+        iou_bk = torch.empty(len(prompts), k, device=self.device)
+        # Prompts of similar windows go together, as each is padded to the largest.
+        order = sorted(range(len(prompts)), key=lambda b: area(windows[b]))
+        for start in range(0, len(prompts), step):
+            chosen = order[start : start + step]
+            some = prompts[torch.tensor(chosen, device=self.device)]
+            views = make_views([windows[b] for b in chosen], self.config.grid, self.device)
+            dense_bnc = self.prompt_encoder.dense_tokens(some.masks_b1hw, views)
+            counts_bn = views.log_count_bn.to(self.dtype)
+            parts = (torch.split(t, cells, 1) for t in (views.of(code_table), counts_bn))
+            positions = [Positions(*part) for part in zip(*parts, strict=True)]
+            image_bnc = views.of(image_table) + dense_bnc
+            logits_bkm, iou_bk[chosen] = self.mask_decoder(
+                add_code(torch.split(image_bnc, cells, 1), positions),
+                positions,
+                self.prompt_encoder.sparse_tokens(some),
+                multimask=multimask,
+                drawn=views.near,
+            )
+            for b, window, inside_km in zip(chosen, views.windows, logits_bkm, strict=True):
+                _put(inside_km, window, logits_bkhw[b])
+        return logits_bkhw, iou_bk
+
+
+def _put(inside_km: Tensor, window: Window, plane_khw: Tensor) -> None:
+    """Put what was found in a window into its place."""
+    row0, col0, row1, col1 = window
+    image = to_image(inside_km[None, :, : 16 * area(window)], row1 - row0, col1 - col0)
+    plane_khw[:, 4 * row0 : 4 * row1, 4 * col0 : 4 * col1] = image[0]

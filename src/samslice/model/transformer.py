@@ -43,11 +43,35 @@ def _weighted_image(weights_brn: Tensor, image_bnc: Tensor) -> Tensor:
     return torch.bmm(weights_brn, image_bnc)
 
 
+class Positions(NamedTuple):
+    """Where pieces of an image are, and how much of it they stand for.
+
+    Attributes
+    ----------
+    code : Tensor of shape (n, width) or (B, n, width)
+        The positions' code.
+    log_count_bn : Tensor of shape (B, n), optional
+        Logarithm of how many positions each stands for; one if left out.
+    """
+
+    code: Tensor
+    log_count_bn: Tensor | None = None
+
+
 class Piece(NamedTuple):
     """Some image positions: (B or 1, n, width), without and with their code."""
 
     image_bnc: Tensor
     coded_bnc: Tensor
+    log_count_bn: Tensor | None = None
+
+
+def _join(pieces: Iterable[Piece]) -> Piece:
+    """Make one piece of all."""
+    images, coded, log_counts = zip(*pieces, strict=True)
+    given = [part for part in log_counts if part is not None]
+    log_count_bn = torch.cat(given, dim=1) if given else None
+    return Piece(torch.cat(images, dim=1), torch.cat(coded, dim=1), log_count_bn)
 
 
 def _keep(pieces: Iterable[Piece], keep: Callable[[Piece], None]) -> Iterator[Piece]:
@@ -64,23 +88,23 @@ def _drain(seen: list[Piece]) -> Iterator[Piece]:
         yield seen.pop()
 
 
-def add_code(image_bnc: Iterable[Tensor], code_nc: Iterable[Tensor]) -> Iterator[Piece]:
+def add_code(image_bnc: Iterable[Tensor], positions: Iterable[Positions]) -> Iterator[Piece]:
     """Add the positions' code to an image.
 
     Parameters
     ----------
     image_bnc : iterable of Tensor of shape (B or 1, n, width)
         The image in pieces.
-    code_nc : iterable of Tensor of shape (n, width)
-        The positions' code, in the same pieces.
+    positions : iterable of Positions
+        Where they are, in the same pieces.
 
     Yields
     ------
     Piece
         Each piece of the image, without and with its code.
     """
-    for image, code in zip(image_bnc, code_nc, strict=True):
-        yield Piece(image, image + code)
+    for image, at in zip(image_bnc, positions, strict=True):
+        yield Piece(image, image + at.code, at.log_count_bn)
 
 
 class Attention(nn.Module):
@@ -110,13 +134,21 @@ class Attention(nn.Module):
         inner, width = weight.shape
         return weight.reshape(self.heads, inner // self.heads, width)
 
-    def attend(self, queries_bqc: Tensor, keys_bkc: Tensor, values_bkc: Tensor) -> Tensor:
+    def attend(
+        self,
+        queries_bqc: Tensor,
+        keys_bkc: Tensor,
+        values_bkc: Tensor,
+        log_count_bk: Tensor | None = None,
+    ) -> Tensor:
         """Attend as the formula is written: project, attend, project back.
 
         Parameters
         ----------
         queries_bqc, keys_bkc, values_bkc : Tensor of shape (B or 1, tokens, width)
             What attends, and what is attended to.
+        log_count_bk : Tensor of shape (B, tokens), optional
+            Logarithm of how many keys each stands for; one if left out.
 
         Returns
         -------
@@ -128,7 +160,8 @@ class Attention(nn.Module):
         v = self._split(self.v_proj(values_bkc)).transpose(1, 2)
         batch = max(len(q), len(k))
         q, k, v = (x.expand(batch, -1, -1, -1) for x in (q, k, v))
-        attended = F.scaled_dot_product_attention(q, k, v)
+        counts = None if log_count_bk is None else log_count_bk[:, None, None]
+        attended = F.scaled_dot_product_attention(q, k, v, counts)
         output: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return output
 
@@ -153,8 +186,8 @@ class TokenToImageAttention(Attention):
         """
         batch, n_tokens, _ = tokens_btc.shape
         if self.heads * n_tokens > self.inner:
-            image_bnc, coded_bnc = (torch.cat(p, dim=1) for p in zip(*pieces, strict=True))
-            return self.attend(tokens_btc, coded_bnc, image_bnc)
+            image_bnc, coded_bnc, log_count_bn = _join(pieces)
+            return self.attend(tokens_btc, coded_bnc, image_bnc, log_count_bn)
         q = self._split(self.q_proj(tokens_btc)) * (self.inner // self.heads) ** -0.5
         # The keys' bias adds the same to all scores of a query, so it cancels.
         rows = torch.einsum("bthd,hdc->bhtc", q, self._per_head(self.k_proj.weight))
@@ -163,7 +196,10 @@ class TokenToImageAttention(Attention):
         scores: list[Tensor] = []
         for piece in pieces:
             images.append(piece.image_bnc)
-            scores.append(_rows_times_image(rows, piece.coded_bnc))
+            score = _rows_times_image(rows, piece.coded_bnc)
+            if piece.log_count_bn is not None:
+                score += piece.log_count_bn[:, None]
+            scores.append(score)
         weights = torch.cat(scores, dim=2).softmax(dim=2)
         shares = torch.split(weights, images[0].shape[1], dim=2)
         gathered = _weighted_image(shares[0], images[0])
@@ -314,7 +350,7 @@ class TwoWayTransformer(nn.Module):
         self,
         tokens_btc: Tensor,
         pieces: Iterable[Piece],
-        code_nc: Sequence[Tensor],
+        positions: Sequence[Positions],
         *,
         wanted: int,
     ) -> tuple[Tensor, list[Tensor]]:
@@ -326,8 +362,8 @@ class TwoWayTransformer(nn.Module):
             Output and prompt tokens.
         pieces : iterable of Piece
             The image; one image if all prompts share the same.
-        code_nc : sequence of Tensor of shape (n, width)
-            The positions' code, in the same pieces.
+        positions : sequence of Positions
+            Where the pieces are.
         wanted : int
             How many of the tokens, from the first, to return.
 
@@ -341,7 +377,7 @@ class TwoWayTransformer(nn.Module):
         token_code_btc = tokens_btc
         for layer in self.layers:
             tokens_btc, updated_bnc = layer(tokens_btc, token_code_btc, pieces)
-            pieces = add_code(updated_bnc, code_nc)
+            pieces = add_code(updated_bnc, positions)
         # Tokens no longer inform each other, so the others need not be followed.
         tokens_btc, token_code_btc = tokens_btc[:, :wanted], token_code_btc[:, :wanted]
         image_bnc: list[Tensor] = []
