@@ -126,8 +126,8 @@ def test_a_mask_is_empty_outside_its_window(predictor, image):
     embedding = predictor.encode(image)
     (found,) = predictor.predict_many(embedding, [prompt], windows=[window])
     grown = found.masks.copy()
-    # Whole blocks of 2 x 2 cells: ten pixels of this plane.
-    grown[:, :31, :41] = False
+    # Whole blocks of 4 x 4 cells: twenty pixels of this plane.
+    grown[:, :41, :41] = False
     assert not grown.any()
     assert (found.logits > found.logits.min()).any()
 
@@ -307,11 +307,13 @@ def test_masks_in_a_window_are_nearly_those_of_the_whole_plane(mobile_sam, share
     whole = mobile_sam.predict_many(embedding, prompts, multimask=True)
     inside = mobile_sam.predict_many(embedding, prompts, multimask=True, windows=windows)
     for one, other, (row0, col0, row1, col1) in zip(whole, inside, windows, strict=True):
-        np.testing.assert_allclose(other.scores, one.scores, atol=0.03)
+        np.testing.assert_allclose(other.scores, one.scores, atol=0.05)
         assert np.array_equal(other.scores, np.sort(other.scores)[::-1])
         there = np.s_[row0:row1, col0:col1]
-        a, b = one.mask[there], other.mask[there]
-        assert (a & b).sum() > 0.95 * (a | b).sum()
+        mask = one.mask[there]
+        # Two candidates whose scores are nearly the same may change places.
+        overlaps = [(mask & m[there]).sum() / (mask | m[there]).sum() for m in other.masks]
+        assert max(overlaps) > 0.98
 
 
 def test_refined_boxes_are_asked_again_with_their_own_logits_and_nothing_else_is(predictor, image):

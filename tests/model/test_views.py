@@ -19,10 +19,10 @@ def stand_ins() -> torch.Tensor:
 
 
 def test_blocks_are_the_means_of_their_cells() -> None:
-    """After the cells come blocks of 2 x 2, row by row."""
+    """After the cells come blocks of 4 x 4, row by row."""
     cells = torch.randn(GRID**2, 3)
     image_chw = cells.T.view(3, GRID, GRID)
-    expected = [F.avg_pool2d(image_chw, side).flatten(1).T for side in (1, 2)]
+    expected = [F.avg_pool2d(image_chw, side).flatten(1).T for side in (1, 4)]
     torch.testing.assert_close(with_blocks(cells), torch.cat(expected))
 
 
@@ -41,8 +41,8 @@ def test_a_window_comes_first_cell_by_cell(window: tuple[int, int, int, int]) ->
     """The window grows to whole blocks, and its cells go row by row."""
     views = make_views([window], GRID, CPU)
     row0, col0, row1, col1 = views.windows[0]
-    assert all(0 <= n - m <= 1 for n, m in zip(window[:2], (row0, col0), strict=True))
-    assert all(0 <= m - n <= 1 for n, m in zip(window[2:], (row1, col1), strict=True))
+    assert all(0 <= n - m <= 3 for n, m in zip(window[:2], (row0, col0), strict=True))
+    assert all(0 <= m - n <= 3 for n, m in zip(window[2:], (row1, col1), strict=True))
     cells = torch.arange(GRID**2).view(GRID, GRID)[row0:row1, col0:col1].flatten()
     assert torch.equal(views.index_bn[0, : views.near], cells)
     assert torch.equal(views.log_count_bn[0, : views.near], torch.zeros(views.near))
@@ -55,7 +55,7 @@ def test_what_is_farther_is_coarser() -> None:
     row = (stand_ins()[views.index_bn[0]] > 0).nonzero()
     cell_side = torch.zeros(GRID**2).scatter_(0, row[:, 1], side[row[:, 0]]).view(GRID, GRID)
     assert (cell_side.diagonal().diff() >= 0).all()
-    assert set(cell_side.flatten().tolist()) == {1, 2}
+    assert set(cell_side.flatten().tolist()) == {1, 4}
 
 
 def test_a_token_of_a_mask_comes_from_the_patch_of_its_cell(tiny: Sam) -> None:
@@ -63,7 +63,7 @@ def test_a_token_of_a_mask_comes_from_the_patch_of_its_cell(tiny: Sam) -> None:
     generator = torch.Generator().manual_seed(2)
     masks = torch.randn(2, 1, 64, 64, generator=generator)
     masks[1] = -3
-    views = make_views([(2, 3, 6, 9), (0, 0, 2, 2)], GRID, CPU)
+    views = make_views([(2, 3, 7, 9), (0, 0, 2, 2)], GRID, CPU)
     whole = tiny.prompt_encoder.dense_tokens(masks)
     seen = tiny.prompt_encoder.dense_tokens(masks, views)
     near = views.index_bn[0, : views.near]
@@ -73,12 +73,12 @@ def test_a_token_of_a_mask_comes_from_the_patch_of_its_cell(tiny: Sam) -> None:
 
 
 def test_a_patch_of_a_block_has_the_means_of_its_parts() -> None:
-    """A block of 2 x 2 cells becomes 4 x 4 pixels, each the mean of a quarter of a cell."""
+    """A block of 4 x 4 cells becomes 4 x 4 pixels, each the mean of a cell."""
     masks = torch.randn(1, 1, 64, 64)
     views = make_views([(0, 0, 1, 1)], GRID, CPU)
     seen = patches(masks, views)
     assert seen.shape == (1, 1, 4, 4 * views.index_bn.shape[1])
-    expected = F.avg_pool2d(masks[0, :, -8:, -8:], 2)[0]
+    expected = F.avg_pool2d(masks[0, :, -16:, -16:], 4)[0]
     torch.testing.assert_close(seen[0, 0, :, -4:], expected)
 
 

@@ -240,10 +240,11 @@ class Predictor:
             SAM was trained on.
         windows : sequence of Region, optional
             For each prompt the part of the plane in which its object is, with
-            some room around it. Answers are then about three times as fast:
-            masks are made there alone and are empty elsewhere, and what lies
-            farther away is seen at half the resolution, so they differ
-            slightly from those without windows; see `samslice.model.views`.
+            some room around it. Decoding then takes about a third of the
+            time: masks are made there alone and are empty elsewhere, and what
+            lies farther away is seen at half the resolution, so answers
+            differ slightly from those without windows; see
+            `samslice.model.views`.
 
         Returns
         -------

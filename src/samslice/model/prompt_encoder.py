@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from samslice.model.config import PromptConfig
 from samslice.model.layers import LayerNorm2d, Vectors
-from samslice.model.views import Views, patches, with_blocks
+from samslice.model.views import BLOCK_SIDE, Views, patches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,9 +75,9 @@ class PromptTensors:
         given = (self.points_bnp, self.boxes_bp, self.masks_b1hw)
         return next(len(t) for t in given if t is not None)
 
-    def __getitem__(self, some: slice | Tensor) -> PromptTensors:
-        """Take some of the prompts, by a slice or their numbers."""
-        return self._map(lambda tensor: tensor[some])
+    def __getitem__(self, span: slice) -> PromptTensors:
+        """Take some of the prompts."""
+        return self._map(lambda tensor: tensor[span])
 
     def to(self, device: torch.device) -> PromptTensors:
         """Move all tensors to a device."""
@@ -188,16 +188,26 @@ class PromptEncoder(nn.Module):
         return self.code_table()[: self.grid**2]
 
     def code_table(self) -> Tensor:
-        """Code of every cell, then that of every block of cells; computed once."""
+        """Code of every cell's centre, then of every block's; computed once.
+
+        A block has the code of its centre. The mean code of its cells is shorter,
+        which made masks smaller.
+        """
         if self._code_table is None:
             # Never an inference tensor, as it outlives the mode it is made in.
             with torch.inference_mode(False), torch.no_grad():
-                device = self.pe_layer.positional_encoding_gaussian_matrix.device
-                centres = (torch.arange(self.grid, device=device) + 0.5) / self.grid
-                y, x = torch.meshgrid(centres, centres, indexing="ij")
-                code = self.pe_layer(torch.stack([x, y], dim=-1).flatten(0, 1))
-                self._code_table = with_blocks(code.to(self.dtype))
+                grids = (self.grid, self.grid // BLOCK_SIDE)
+                table = torch.cat([self._centres_code(side) for side in grids])
+                self._code_table = table.to(self.dtype)
         return self._code_table
+
+    def _centres_code(self, side: int) -> Tensor:
+        """Code of the centres of side * side squares, row by row."""
+        device = self.pe_layer.positional_encoding_gaussian_matrix.device
+        centres = (torch.arange(side, device=device) + 0.5) / side
+        y, x = torch.meshgrid(centres, centres, indexing="ij")
+        code: Tensor = self.pe_layer(torch.stack([x, y], dim=-1).flatten(0, 1))
+        return code
 
     def _code(self, pixels_xy: Tensor) -> Tensor:
         code: Tensor = self.pe_layer((pixels_xy.float() + 0.5) / self.image_size)

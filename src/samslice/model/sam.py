@@ -227,13 +227,14 @@ class Sam(nn.Module):
         side, k = self.config.mask_size, self.mask_decoder.count(multimask)
         logits_bkhw = torch.full((len(prompts), k, side, side), OUTSIDE_LOGIT, device=self.device)
         iou_bk = torch.empty(len(prompts), k, device=self.device)
+        sparse_btc = self.prompt_encoder.sparse_tokens(prompts)
         # Prompts of similar windows go together, as each is padded to the largest.
         order = sorted(range(len(prompts)), key=lambda b: area(windows[b]))
         for start in range(0, len(prompts), step):
             chosen = order[start : start + step]
-            some = prompts[torch.tensor(chosen, device=self.device)]
+            masks_b1hw = None if prompts.masks_b1hw is None else prompts.masks_b1hw[chosen]
             views = make_views([windows[b] for b in chosen], self.config.grid, self.device)
-            dense_bnc = self.prompt_encoder.dense_tokens(some.masks_b1hw, views)
+            dense_bnc = self.prompt_encoder.dense_tokens(masks_b1hw, views)
             counts_bn = views.log_count_bn.to(self.dtype)
             parts = (torch.split(t, cells, 1) for t in (views.of(code_table), counts_bn))
             positions = [Positions(*part) for part in zip(*parts, strict=True)]
@@ -241,7 +242,7 @@ class Sam(nn.Module):
             logits_bkm, iou_bk[chosen] = self.mask_decoder(
                 add_code(torch.split(image_bnc, cells, 1), positions),
                 positions,
-                self.prompt_encoder.sparse_tokens(some),
+                sparse_btc[chosen],
                 multimask=multimask,
                 drawn=views.near,
             )

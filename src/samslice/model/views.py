@@ -1,10 +1,11 @@
-"""What a prompt sees of a plane: cells near its object as they are, the rest by fours.
+"""What a prompt sees of a plane: cells near its object as they are, the rest by sixteens.
 
 What the decoder says of an object depends on the whole plane, so nothing may
-be left out; but away from the object a block of 2 x 2 cells can stand for its
-cells, at their mean and with their number as weight. With a window around an
-object a decoder has a third of the cells to go through and a tenth of them to
-make masks of (docs/propagation-log.md tells how little that changes).
+be left out; but away from the object a block of 4 x 4 cells can stand for its
+cells: at their mean, at the place of its centre and with their number as
+weight. With a window around an object a decoder has a sixth of the cells to go
+through and a tenth of them to make masks of (docs/propagation-log.md tells how
+little that changes).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-_SIDE = 2
+BLOCK_SIDE = 4
 """Cells along a side of a block."""
 
 Window = tuple[int, int, int, int]
@@ -79,10 +80,10 @@ def _whole_blocks(window: Window) -> Window:
     """Grow a window until it holds whole blocks."""
     row0, col0, row1, col1 = window
     return (
-        row0 // _SIDE * _SIDE,
-        col0 // _SIDE * _SIDE,
-        -(-row1 // _SIDE) * _SIDE,
-        -(-col1 // _SIDE) * _SIDE,
+        row0 // BLOCK_SIDE * BLOCK_SIDE,
+        col0 // BLOCK_SIDE * BLOCK_SIDE,
+        -(-row1 // BLOCK_SIDE) * BLOCK_SIDE,
+        -(-col1 // BLOCK_SIDE) * BLOCK_SIDE,
     )
 
 
@@ -94,7 +95,7 @@ def make_views(windows: Sequence[Window], grid: int, device: torch.device) -> Vi
     windows : sequence of Window
         One for each prompt.
     grid : int
-        Cells along a side of the plane; even.
+        Cells along a side of the plane; a multiple of `BLOCK_SIDE`.
     device : torch.device
         Where to put it.
 
@@ -105,15 +106,17 @@ def make_views(windows: Sequence[Window], grid: int, device: torch.device) -> Vi
     """
     windows = [_whole_blocks(window) for window in windows]
     cells = torch.arange(grid**2).view(grid, grid)
-    blocks = grid**2 + torch.arange((grid // _SIDE) ** 2).view(grid // _SIDE, -1)
+    blocks = grid**2 + torch.arange((grid // BLOCK_SIDE) ** 2).view(grid // BLOCK_SIDE, -1)
     rows, log_counts = [], []
     for row0, col0, row1, col1 in windows:
         near = cells[row0:row1, col0:col1].flatten()
         far = torch.ones_like(blocks, dtype=torch.bool)
-        far[row0 // _SIDE : row1 // _SIDE, col0 // _SIDE : col1 // _SIDE] = False
+        far[row0 // BLOCK_SIDE : row1 // BLOCK_SIDE, col0 // BLOCK_SIDE : col1 // BLOCK_SIDE] = (
+            False
+        )
         rows.append(torch.cat([near, blocks[far]]))
         log_counts.append(torch.zeros(len(rows[-1])))
-        log_counts[-1][len(near) :] = 2 * log(_SIDE)
+        log_counts[-1][len(near) :] = 2 * log(BLOCK_SIDE)
     return Views(
         windows,
         pad_sequence(rows, batch_first=True).to(device),
@@ -131,14 +134,14 @@ def with_blocks(cells_nc: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of shape (N + N / 4, C)
+    Tensor of shape (N + N / 16, C)
         The cells, then the blocks, row by row.
     """
-    grid = isqrt(len(cells_nc))
-    # Sums of slices: a mean over two dimensions of five takes twenty times as long.
-    above, below = cells_nc.view(grid // _SIDE, _SIDE, grid // _SIDE, _SIDE, -1).unbind(1)
-    left, right = (above + below).unbind(2)
-    return torch.cat([cells_nc, (left + right).flatten(0, 1) / _SIDE**2])
+    side = isqrt(len(cells_nc)) // BLOCK_SIDE
+    # One dimension after the other: a mean over two of five takes twenty times as long.
+    rows = cells_nc.view(side, BLOCK_SIDE, -1).mean(dim=1)
+    blocks = rows.view(side**2, BLOCK_SIDE, -1).mean(dim=1)
+    return torch.cat([cells_nc, blocks])
 
 
 def patches(masks_b1hw: Tensor, views: Views) -> Tensor:
@@ -157,10 +160,12 @@ def patches(masks_b1hw: Tensor, views: Views) -> Tensor:
         For each row of the view the pixels of its cell, or the means of as
         many parts of its block.
     """
-    levels = (masks_b1hw, F.avg_pool2d(masks_b1hw, _SIDE))
+    levels = (masks_b1hw, F.avg_pool2d(masks_b1hw, BLOCK_SIDE))
     table = torch.cat([_cells(level) for level in levels], dim=1)
-    seen = table.gather(1, views.index_bn[:, :, None, None].expand(-1, -1, *table.shape[2:]))
-    return seen.transpose(1, 2).flatten(2)[:, None]
+    batch, n_rows = table.shape[:2]
+    begin_b1 = n_rows * torch.arange(batch, device=table.device)[:, None]
+    seen = table.flatten(0, 1).index_select(0, (views.index_bn + begin_b1).flatten())
+    return seen.view(batch, -1, *table.shape[2:]).transpose(1, 2).flatten(2)[:, None]
 
 
 def _cells(masks_b1hw: Tensor, side: int = 4) -> Tensor:
