@@ -93,3 +93,9 @@ def test_there_is_a_window_for_each_prompt() -> None:
     """Neither more nor fewer."""
     with pytest.raises(ValueError, match="1 windows for 2 prompts"):
         check_windows([(0, 0, 1, 1)], 2, GRID)
+
+
+def test_planes_of_whole_blocks_are_asked_for() -> None:
+    """A plane that cannot be cut into blocks has no views, and the error says so."""
+    with pytest.raises(ValueError, match="multiple of 4"):
+        check_windows([(0, 0, 1, 1)], 1, 50)

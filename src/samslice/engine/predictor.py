@@ -240,10 +240,10 @@ class Predictor:
             SAM was trained on.
         windows : sequence of Region, optional
             For each prompt the part of the plane in which its object is, with
-            some room around it. Decoding then takes about a third of the
-            time: masks are made there alone and are empty elsewhere, and what
-            lies farther away is seen at half the resolution, so answers
-            differ slightly from those without windows; see
+            some room around it. Decoding many then takes about a quarter of
+            the time: masks are made there alone and are empty elsewhere, and
+            what lies farther away is seen at a quarter of the resolution, so
+            answers differ slightly from those without windows; see
             `samslice.model.views`.
 
         Returns

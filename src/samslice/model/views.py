@@ -65,6 +65,11 @@ def area(window: Window) -> int:
 
 def check_windows(windows: Sequence[Window], count: int, grid: int) -> None:
     """Raise ValueError unless there are `count` windows, none empty and all inside the plane."""
+    if grid % BLOCK_SIDE:
+        raise ValueError(
+            f"the embedding has {grid} x {grid} cells; windows need a multiple of {BLOCK_SIDE} "
+            "a side. Decode without windows."
+        )
     if len(windows) != count:
         raise ValueError(f"got {len(windows)} windows for {count} prompts; give one for each.")
     for window in windows:
