@@ -310,6 +310,7 @@ class Pixels:
     """A frame in which the model sees the pixels as they are."""
 
     pixels_per_logit = 1.0
+    mask_size = 256
 
     def __init__(self, shape):
         self.shape = shape
@@ -319,7 +320,7 @@ class Pixels:
 
     def upsample(self, logits, region):
         row0, col0, row1, col1 = region
-        return logits[row0:row1, col0:col1]
+        return logits[..., row0:row1, col0:col1]
 
 
 class SeesBright:

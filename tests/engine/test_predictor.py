@@ -119,21 +119,30 @@ def test_many_with_windows_equal_one_by_one_in_order(predictor, image):
         (one,) = predictor.predict_many(embedding, [prompt], windows=[window], refine=True)
         np.testing.assert_allclose(found.logits, one.logits, atol=1e-3)
         np.testing.assert_allclose(found.scores, one.scores, atol=1e-4)
+    inside = [(p.logits != p.logits.min()).any(axis=0).mean() for p in many]
+    assert inside[0] == 1
+    assert all(share < 1 for share in inside[1:])
 
 
 def test_a_mask_is_empty_outside_its_window(predictor, image):
-    prompt, window = Prompt(points=[(15, 15)]), (10, 10, 20, 30)
+    prompt, window = Prompt(points=[(30, 50)]), (24, 44, 36, 56)
     embedding = predictor.encode(image)
     (found,) = predictor.predict_many(embedding, [prompt], windows=[window])
+    drawn = found.logits != found.logits.min()
+    # Whole blocks of 4 x 4 cells: twenty pixels of this plane, 16 logits.
+    assert drawn[:, 16:32, 32:48].all()
+    drawn[:, 16:32, 32:48] = False
+    assert not drawn.any()
     grown = found.masks.copy()
-    # Whole blocks of 4 x 4 cells: twenty pixels of this plane.
-    grown[:, :41, :41] = False
+    grown[:, 19:41, 39:61] = False
     assert not grown.any()
-    assert (found.logits > found.logits.min()).any()
 
 
-@pytest.mark.parametrize("window", [(0, 0, 61, 10), (-1, 0, 5, 5), (5, 5, 5, 9)])
-def test_windows_outside_the_plane_are_refused(predictor, image, window):
+@pytest.mark.parametrize(
+    "window",
+    [(0, 0, 61, 10), (-1, 0, 5, 5), (5, 5, 5, 9), (0.0, 0.0, 9.0, 9.0), (0, 0, 9), None, 7],
+)
+def test_windows_that_are_no_part_of_the_plane_are_refused(predictor, image, window):
     with pytest.raises(ValueError, match="60 x 80 pixels"):
         predictor.predict_many(predictor.encode(image), [Prompt(points=[(5, 5)])], windows=[window])
 

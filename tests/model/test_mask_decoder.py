@@ -53,8 +53,8 @@ def test_three_masks_or_one() -> None:
     decoder = make_decoder()
     three, iou_three = run(decoder, multimask=True)
     one, iou_one = run(decoder, multimask=False)
-    assert three.shape == (2, decoder.count(multimask=True), 16 * 36) == (2, 3, 16 * 36)
-    assert one.shape == (2, decoder.count(multimask=False), 16 * 36) == (2, 1, 16 * 36)
+    assert three.shape == (2, decoder.mask_count(multimask=True), 16 * 36) == (2, 3, 16 * 36)
+    assert one.shape == (2, decoder.mask_count(multimask=False), 16 * 36) == (2, 1, 16 * 36)
     assert iou_three.shape == (2, 3)
     assert iou_one.shape == (2, 1)
     decoder.output_hypernetworks_mlps[0].layers[-1].bias += 1

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import torch
 
 from samslice.model import sam as sam_module
+from samslice.model.config import VARIANTS, SamConfig
 from samslice.model.prompt_encoder import PromptTensors
 from samslice.model.sam import Sam
 
@@ -87,6 +91,25 @@ def test_nothing_is_found_outside_a_window(tiny: Sam) -> None:
 
 
 @torch.inference_mode()
+def test_a_plane_that_cannot_be_cut_into_blocks_is_seen_whole(
+    fill: Callable[[SamConfig], Sam],
+) -> None:
+    """Then windows only say where masks are kept."""
+    sam = fill(replace(VARIANTS["tiny"], image_size=224))
+    assert sam.config.grid == 14
+    features, prompts = torch.randn(1, 32, 14, 14), random_prompts("boxes", 2)
+    windows = [(3, 4, 7, 8), (0, 0, 14, 1)]
+    whole, expected_iou = sam.decode(features, prompts, multimask=True)
+    logits, iou = sam.decode(features, prompts, multimask=True, windows=windows)
+    assert torch.equal(iou, expected_iou)
+    for plane, whole_plane, (row0, col0, row1, col1) in zip(logits, whole, windows, strict=True):
+        there = (slice(None), slice(4 * row0, 4 * row1), slice(4 * col0, 4 * col1))
+        assert torch.equal(plane[there], whole_plane[there])
+        plane[there] = sam_module.OUTSIDE_LOGIT
+        assert (plane == sam_module.OUTSIDE_LOGIT).all()
+
+
+@torch.inference_mode()
 def test_what_is_far_is_seen(tiny: Sam) -> None:
     """The decoder's answer depends on cells far outside the window, too."""
     features, prompts = torch.randn(1, 32, 16, 16), random_prompts("boxes", 1)
@@ -123,12 +146,17 @@ def test_half_precision_runs_and_is_close(
     prompts = PromptTensors(boxes_bp=torch.tensor([[20.0, 30.0, 90.0, 80.0]]))
     features = sam.encode(image)
     logits, iou = sam.decode(features, prompts, multimask=True)
+    windows = [(1, 0, 4, 5)]
+    seen, seen_iou = sam.decode(features, prompts, multimask=True, windows=windows)
     half = sam.to(dtype)
     half_features = half.encode(image)
     half_logits, half_iou = half.decode(half_features, prompts, multimask=True)
     assert half_features.dtype == dtype
-    assert half_logits.dtype == half_iou.dtype == torch.float32
-    for ours, exact in ((half_features, features), (half_logits, logits), (half_iou, iou)):
+    half_seen, half_seen_iou = half.decode(half_features, prompts, multimask=True, windows=windows)
+    found = (half_logits, half_iou, half_seen, half_seen_iou)
+    assert all(result.dtype == torch.float32 for result in found)
+    pairs = zip((half_features, *found), (features, logits, iou, seen, seen_iou), strict=True)
+    for ours, exact in pairs:
         error = (ours.float() - exact).norm() / exact.norm()
         assert error < (0.08 if dtype == torch.bfloat16 else 0.01)
 
@@ -176,11 +204,15 @@ def test_decode_refuses_no_prompts(tiny: Sam) -> None:
         tiny.decode(torch.zeros(1, 32, 16, 16), random_prompts("boxes", 0), multimask=False)
 
 
-def test_gradients_reach_every_trainable_part(tiny: Sam) -> None:
+@pytest.mark.parametrize("windows", [None, [(0, 0, 4, 4), (2, 3, 9, 8), (0, 0, 16, 16)]])
+def test_gradients_reach_every_trainable_part(
+    tiny: Sam, windows: list[tuple[int, int, int, int]] | None
+) -> None:
     """Nothing on the way is detached, so that the model can be finetuned."""
     tiny.requires_grad_(True)
     features = tiny.encode(torch.randn(1, 3, 256, 256))
-    logits, iou = tiny.decode(features, random_prompts("points boxes masks", 3), multimask=True)
+    prompts = random_prompts("points boxes masks", 3)
+    logits, iou = tiny.decode(features, prompts, multimask=True, windows=windows)
     (logits.mean() + iou.mean()).backward()
     without = {name for name, p in tiny.named_parameters() if p.grad is None}
     unused = ("prompt_encoder.not_a_point_embed", "prompt_encoder.no_mask_embed")

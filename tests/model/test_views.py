@@ -44,8 +44,8 @@ def test_a_window_comes_first_cell_by_cell(window: tuple[int, int, int, int]) ->
     assert all(0 <= n - m <= 3 for n, m in zip(window[:2], (row0, col0), strict=True))
     assert all(0 <= m - n <= 3 for n, m in zip(window[2:], (row1, col1), strict=True))
     cells = torch.arange(GRID**2).view(GRID, GRID)[row0:row1, col0:col1].flatten()
-    assert torch.equal(views.index_bn[0, : views.near], cells)
-    assert torch.equal(views.log_count_bn[0, : views.near], torch.zeros(views.near))
+    assert torch.equal(views.index_bn[0, : views.n_near], cells)
+    assert torch.equal(views.log_count_bn[0, : views.n_near], torch.zeros(views.n_near))
 
 
 def test_what_is_farther_is_coarser() -> None:
@@ -66,7 +66,7 @@ def test_a_token_of_a_mask_comes_from_the_patch_of_its_cell(tiny: Sam) -> None:
     views = make_views([(2, 3, 7, 9), (0, 0, 2, 2)], GRID, CPU)
     whole = tiny.prompt_encoder.dense_tokens(masks)
     seen = tiny.prompt_encoder.dense_tokens(masks, views)
-    near = views.index_bn[0, : views.near]
+    near = views.index_bn[0, : views.n_near]
     torch.testing.assert_close(seen[0, : len(near)], whole[0, near], rtol=1e-4, atol=1e-5)
     flat = whole[1, :1].expand_as(seen[1])
     torch.testing.assert_close(seen[1], flat, rtol=1e-4, atol=1e-5)
@@ -93,9 +93,3 @@ def test_there_is_a_window_for_each_prompt() -> None:
     """Neither more nor fewer."""
     with pytest.raises(ValueError, match="1 windows for 2 prompts"):
         check_windows([(0, 0, 1, 1)], 2, GRID)
-
-
-def test_planes_of_whole_blocks_are_asked_for() -> None:
-    """A plane that cannot be cut into blocks has no views, and the error says so."""
-    with pytest.raises(ValueError, match="multiple of 4"):
-        check_windows([(0, 0, 1, 1)], 1, 50)

@@ -43,7 +43,7 @@ class DiscModel:
         self.encoded += [p.shape[:2] for p in pictures]
         return [{"image": p[..., 0].astype(np.float32)} for p in pictures]
 
-    def decode(self, features, prompts, frame, *, multimask):
+    def decode(self, features, prompts, frame, *, multimask, windows=None):
         scale = SIZE / max(frame.shape)
         masks = [self._masks(p, scale, multimask) for p in prompts]
         return np.stack(masks), np.array([[0.9, 0.8, 0.7][: len(m)] for m in masks], np.float32)

@@ -26,6 +26,7 @@ class DiscModel:
     def __init__(self):
         self.encoded = []
         self.decoded = []
+        self.windows = []
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
@@ -45,8 +46,9 @@ class DiscModel:
         self.encoded += [p.copy() for p in pictures]
         return [{"image": p[..., 0].astype(np.float32)} for p in pictures]
 
-    def decode(self, features, prompts, frame, *, multimask):
+    def decode(self, features, prompts, frame, *, multimask, windows=None):
         self.decoded.append(len(prompts))
+        self.windows += windows or [None] * len(prompts)
         masks = [self._logits(features["image"], p, multimask) for p in prompts]
         scores = np.array([[0.9, 0.8, 0.7][: len(m)] for m in masks], np.float32)
         return np.stack(masks), scores

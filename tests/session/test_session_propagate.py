@@ -36,6 +36,16 @@ def test_an_object_goes_through_the_stack_to_its_ends(session, heard, draw_disc)
     assert not session.is_propagating
 
 
+def test_objects_on_their_way_are_looked_for_near_where_they_were(session, model):
+    """And an anchor on the whole plane, as the click was that showed it."""
+    session.add_point((4, 20, 20))
+    assert model.windows == [None]
+    session.propagate()
+    travelled = [window for window in model.windows if window is not None]
+    assert travelled
+    assert all(row0 <= 20 < row1 and col0 <= 20 < col1 for row0, col0, row1, col1 in travelled)
+
+
 def test_a_propagation_is_one_step_of_the_history(session):
     session.add_point((4, 20, 20))
     before, table = session.labels.copy(), session.table

@@ -41,6 +41,7 @@ def _interpolation(size_in: int, size_out: int) -> NDArray[np.float32]:
     rows = np.arange(size_out)
     matrix[rows, lower] += 1 - weight
     matrix[rows, upper] += weight
+    matrix.flags.writeable = False
     return matrix
 
 
@@ -53,6 +54,7 @@ def _logits_to_plane(mask_size: int, image_size: int, used: int, size: int) -> N
     composition is exact and no ``image_size`` picture is ever made.
     """
     matrix = _interpolation(used, size) @ _interpolation(mask_size, image_size)[:used]
+    matrix.flags.writeable = False
     return matrix
 
 
@@ -257,11 +259,11 @@ def _product(
 ) -> NDArray[np.float32]:
     """Multiply rows, values and the transpose of cols.
 
-    By torch, whose threads the decoder uses, too: those of numpy's library go
-    on spinning after a product, and take the cores from the decoder, which
-    then needs half as long again.
+    By torch, whose threads the decoder uses, too: those of OpenBLAS, which numpy
+    may use, go on spinning after a product and take the cores from the decoder
+    (docs/propagation-log.md, "Far from the object").
     """
-    left, middle, right = map(torch.from_numpy, (rows, np.array(values, np.float32), cols))
+    left, middle, right = (torch.tensor(x, dtype=torch.float32) for x in (rows, values, cols))
     return (left @ (middle @ right.T)).numpy()
 
 
@@ -279,4 +281,5 @@ def _coverage(size: int, used_exact: float, used: int) -> NDArray[np.float32]:
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     widths = np.maximum(np.diff(edges)[:, None], 1e-9)
     matrix = (np.clip(overlap, 0, None) / widths).astype(np.float32)
+    matrix.flags.writeable = False
     return matrix

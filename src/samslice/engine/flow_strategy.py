@@ -1,8 +1,8 @@
 """The default strategy: objects move with the picture, and the model corrects them.
 
 An object's last mask is carried to the next plane by the flow between the two
-pictures. The moved mask prompts the model twice, by its box alone and by its
-box and itself; of each three candidates the one that agrees best with it is
+pictures. The moved mask prompts the model twice, in a window around it: by its
+box alone and by its box and itself. Of each three candidates the one that agrees best with it is
 taken. What the moved mask says of a pixel and what the model says of it are
 added, and objects compete by the sum.
 """
@@ -16,6 +16,7 @@ import numpy as np
 
 from samslice.engine.branches import rim_reach
 from samslice.engine.confidence import Signs, confidence
+from samslice.engine.coords import LOGITS_PER_CELL
 from samslice.engine.evidence import Contrast, contrast, resample
 from samslice.engine.flow import estimate_flow, shrink
 from samslice.engine.regions import join_regions, keep_components, region_iou, tighten
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from samslice.engine.coords import Frame
     from samslice.engine.flow import Flow
     from samslice.engine.normalize import Normalization
     from samslice.engine.options import PropagateOptions
-    from samslice.engine.predictor import Predictor
+    from samslice.engine.predictor import PlanePredictor
     from samslice.engine.schedule import Leg
     from samslice.engine.types import Embedding, Prediction, Region, Seed
 
 GIVEN_LOGIT = 32.0
-"""Logit of a mask that the user gave: above what the decoder ever says."""
+"""Logit of a mask that the user gave: as sure as the decoder gets, as a rule."""
 
 _MODEL_WEIGHT = 0.5  # of the model's logits beside the moved mask, where both agree
 _AGREEMENT_POWER = 3  # how fast that falls where they do not
@@ -92,7 +94,7 @@ class FlowStrategy:
     """
 
     def __init__(
-        self, predictor: Predictor, options: PropagateOptions, normalization: Normalization
+        self, predictor: PlanePredictor, options: PropagateOptions, normalization: Normalization
     ) -> None:
         self._predictor = predictor
         self._options = options
@@ -167,7 +169,7 @@ class FlowStrategy:
             logits = embedding.frame.mask_to_logits(inside, region)
             prompts.append(Prompt(box=(*low, *high)))
             prompts.append(Prompt(box=(*low, *high), logits=logits))
-            windows += 2 * [join_regions([moved.region, self._around(region)])]
+            windows += 2 * [join_regions([moved.region, self._around(region, embedding.frame)])]
         answers = self._predictor.predict_many(embedding, prompts, multimask=True, windows=windows)
         for number, (leg, moved) in enumerate(list(self._moved.items())):
             picks = [_pick(moved, answer) for answer in answers[2 * number : 2 * number + 2]]
@@ -181,9 +183,9 @@ class FlowStrategy:
                 moved.region, moved.depth, logits, float(agreement), float(predicted_iou)
             )
 
-    def _around(self, region: Region) -> Region:
+    def _around(self, region: Region, frame: Frame) -> Region:
         """A region with room for what a mask may hold that is not the object."""
-        least = max(self._shape) / 32  # two cells of the embedding
+        least = 2 * LOGITS_PER_CELL * max(self._shape) / frame.mask_size  # two cells
         room = [int(_WINDOW_ROOM * (region[a + 2] - region[a]) + least) for a in (0, 1)]
         low = [max(region[a] - room[a], 0) for a in (0, 1)]
         high = [min(region[a + 2] + room[a], self._shape[a]) for a in (0, 1)]
@@ -360,7 +362,7 @@ def _pick(moved: _Moved, answer: Prediction) -> tuple[float, float, NDArray[np.f
     for low, logits, score in zip(answer.logits, there, answer.scores, strict=True):
         both = np.count_nonzero(inside & (logits > 0))
         # The candidate may reach beyond the region, so its area is counted before upsampling,
-        # in the window that the model was asked for.
+        # in all that was drawn: a flood is a flood even if it goes on outside of the window.
         either = np.count_nonzero(low > 0) * answer.frame.pixels_per_logit + area - both
         options.append((float(both / max(either, 1.0)), float(score), logits))
     return max(options, key=lambda option: option[0] * option[1])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
     from samslice.engine.normalize import Normalization
     from samslice.engine.progress import Cancel
     from samslice.engine.types import Region
+
+
+class PlanePredictor(Protocol):
+    """What propagation asks of a predictor."""
+
+    def encode(self, plane: Any, *, normalization: Normalization | None = None) -> Embedding:
+        """Encode a plane; see `Predictor.encode`."""
+        ...
+
+    def predict_many(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool | None = None,
+        refine: bool = False,
+        windows: Sequence[Region] | None = None,
+    ) -> list[Prediction]:
+        """Predict masks; see `Predictor.predict_many`."""
+        ...
 
 
 class Predictor:
@@ -224,7 +245,8 @@ class Predictor:
         """Predict the masks of many objects of one plane.
 
         Prompts of the same structure share one decoder pass, in chunks that
-        fit into memory; the results equal those of `predict` one by one.
+        fit into memory; without `windows` the results equal those of
+        `predict` one by one.
 
         Parameters
         ----------
@@ -241,8 +263,9 @@ class Predictor:
         windows : sequence of Region, optional
             For each prompt the part of the plane in which its object is, with
             some room around it. Decoding many then takes about a quarter of
-            the time: masks are made there alone and are empty elsewhere, and
-            what lies farther away is seen at a quarter of the resolution, so
+            the time: masks are made in the blocks of 4 x 4 cells of the
+            embedding that the window touches, and are empty elsewhere. What
+            lies farther away is seen at a quarter of the resolution, so
             answers differ slightly from those without windows; see
             `samslice.model.views`.
 
@@ -257,8 +280,28 @@ class Predictor:
             If something else than a Prompt is passed.
         ValueError
             As for `predict`, and if the windows are not one for each prompt,
-            or one of them has no pixel of the plane.
+            or one of them is empty, not inside the plane or not of whole
+            pixels.
         """
+        self._check(embedding, prompts)
+        regions = None if windows is None else _read_windows(windows, len(prompts), embedding.shape)
+        groups: dict[tuple[int, bool, bool, bool], list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            wanted = prompt.is_ambiguous if multimask is None else multimask
+            groups.setdefault((*_structure(prompt), wanted), []).append(index)
+        predictions: dict[int, Prediction] = {}
+        for (*_, wanted), indices in groups.items():
+            chosen = [(prompts[i], regions[i] if regions is not None else None) for i in indices]
+            predictions.update(zip(indices, self._decode(embedding, chosen, wanted), strict=True))
+        alone = [i for i, p in enumerate(prompts) if _structure(p) == (0, True, False)]
+        if refine and not multimask and alone:
+            again = [Prompt(box=prompts[i].box, logits=predictions[i].logits[0]) for i in alone]
+            there = None if regions is None else [regions[i] for i in alone]
+            second = self.predict_many(embedding, again, multimask=False, windows=there)
+            predictions.update(zip(alone, second, strict=True))
+        return [predictions[i] for i in range(len(prompts))]
+
+    def _check(self, embedding: Embedding, prompts: Sequence[Prompt]) -> None:
         if embedding.model_key != self.model.key:
             raise ValueError(
                 f"the embedding was made by {embedding.model_key}, this predictor runs "
@@ -271,23 +314,6 @@ class Predictor:
                     "for instance Prompt(points=[(row, col)])."
                 )
             prompt.check_inside(embedding.shape)
-        if windows is not None:
-            _check_windows(windows, len(prompts), embedding.shape)
-        groups: dict[tuple[int, bool, bool, bool], list[int]] = {}
-        for index, prompt in enumerate(prompts):
-            wanted = prompt.is_ambiguous if multimask is None else multimask
-            groups.setdefault((*_structure(prompt), wanted), []).append(index)
-        predictions: dict[int, Prediction] = {}
-        for (*_, wanted), indices in groups.items():
-            chosen = [(prompts[i], windows[i] if windows is not None else None) for i in indices]
-            predictions.update(zip(indices, self._decode(embedding, chosen, wanted), strict=True))
-        alone = [i for i, p in enumerate(prompts) if _structure(p) == (0, True, False)]
-        if refine and not multimask and alone:
-            again = [Prompt(box=prompts[i].box, logits=predictions[i].logits[0]) for i in alone]
-            there = None if windows is None else [windows[i] for i in alone]
-            second = self.predict_many(embedding, again, multimask=False, windows=there)
-            predictions.update(zip(alone, second, strict=True))
-        return [predictions[i] for i in range(len(prompts))]
 
     def _decode(
         self, embedding: Embedding, asked: list[tuple[Prompt, Region | None]], multimask: bool
@@ -311,15 +337,27 @@ class Predictor:
         return results
 
 
-def _check_windows(windows: Sequence[Region], count: int, shape: tuple[int, int]) -> None:
-    if len(windows) != count:
-        raise ValueError(f"got {len(windows)} windows for {count} prompts; give one for each.")
-    for row0, col0, row1, col1 in windows:
-        if not (0 <= row0 < row1 <= shape[0] and 0 <= col0 < col1 <= shape[1]):
-            raise ValueError(
-                f"window ({row0}, {col0}, {row1}, {col1}) is not inside the plane of {shape[0]} x "
-                f"{shape[1]} pixels; give (row0, col0, row1, col1), half-open and not empty."
-            )
+def _read_windows(
+    windows: Iterable[Iterable[int]], count: int, shape: tuple[int, int]
+) -> list[Region]:
+    regions = [_read_window(window, shape) for window in windows]
+    if len(regions) != count:
+        raise ValueError(f"got {len(regions)} windows for {count} prompts; give one for each.")
+    return regions
+
+
+def _read_window(window: Iterable[int], shape: tuple[int, int]) -> Region:
+    try:
+        row0, col0, row1, col1 = map(operator.index, window)
+        is_inside = 0 <= row0 < row1 <= shape[0] and 0 <= col0 < col1 <= shape[1]
+    except (TypeError, ValueError):
+        is_inside = False
+    if not is_inside:
+        raise ValueError(
+            f"window {window!r} is not allowed; give (row0, col0, row1, col1) in whole pixels, "
+            f"half-open, not empty and inside the plane of {shape[0]} x {shape[1]} pixels."
+        )
+    return row0, col0, row1, col1
 
 
 def _structure(prompt: Prompt) -> tuple[int, bool, bool]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from samslice.engine.normalize import Normalization
-    from samslice.engine.predictor import Predictor
+    from samslice.engine.predictor import PlanePredictor
     from samslice.engine.strategy import Strategy
 
 TABLE_COLUMNS = {
@@ -64,7 +64,7 @@ class PropagateResult:
 
 
 def propagate(
-    predictor: Predictor,
+    predictor: PlanePredictor,
     volume: Any,
     seeds: Iterable[Seed],
     *,
@@ -165,7 +165,7 @@ def _row(step: PlaneStep, result: PlaneResult) -> tuple[Any, ...]:
 
 
 def iter_propagate(
-    predictor: Predictor,
+    predictor: PlanePredictor,
     volume: Any,
     seeds: Iterable[Seed],
     *,
@@ -222,7 +222,7 @@ def iter_propagate(
 
 
 def _start(
-    predictor: Predictor,
+    predictor: PlanePredictor,
     volume: Any,
     seeds: Iterable[Seed],
     options: PropagateOptions | None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from samslice.engine.types import Region
 
 ABSENT_LOGIT = -32.0
-"""Logit of pixels that an object cannot have: below what the decoder ever says."""
+"""Logit of pixels that an object cannot have: clearly outside of it."""
 
 
 def bounds(mask: NDArray[np.bool_]) -> Region:

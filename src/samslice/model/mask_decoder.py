@@ -102,7 +102,7 @@ class MaskDecoder(nn.Module):
         hidden = (config.iou_width,) * (config.iou_depth - 1)
         self.iou_prediction_head = HeadMlp(widths=(width, *hidden, config.mask_tokens))
 
-    def count(self, multimask: bool) -> int:
+    def mask_count(self, *, multimask: bool) -> int:
         """Tell how many masks there are of each prompt."""
         return len(self.mask_tokens.weight) - 1 if multimask else 1
 
@@ -120,8 +120,9 @@ class MaskDecoder(nn.Module):
         Parameters
         ----------
         pieces : iterable of Piece
-            The plane's embedding with the prompts' dense tokens added, cell
-            by cell, row by row; one for all prompts, or one each.
+            The plane's embedding with the prompts' dense tokens added: all
+            cells, row by row, or what a prompt sees of them; one for all
+            prompts, or one each.
         positions : sequence of Positions
             Where the cells are, in the same pieces.
         sparse_btc : Tensor of shape (B, T, width)

@@ -14,22 +14,25 @@ from samslice.model.prompt_encoder import PromptEncoder, PromptTensors
 from samslice.model.strips import rows_at_once
 from samslice.model.transformer import Piece, Positions, add_code
 from samslice.model.views import (
+    BLOCK_SIDE,
     Window,
     area,
     check_windows,
     make_views,
+    whole_blocks,
     with_blocks,
 )
 
 OUTSIDE_LOGIT = -32.0
-"""Logit of pixels outside the window in which an object is looked for."""
+"""Logit of pixels outside the window in which an object is looked for: clearly not in a mask."""
 
 
 def _prompts_at_once(device: torch.device) -> int:
     """Prompts whose intermediate results go through the decoder together.
 
-    Each has its own copy of the image, about 4 MB per tensor: on a CPU more
-    of them leave the cache, on an accelerator they fill the device.
+    Each has its own copy of what it sees of the image, about 4 MB per tensor
+    if that is all of it: on a CPU more of them leave the cache, on an
+    accelerator they fill the device.
     """
     return 4 if device.type == "cpu" else 64
 
@@ -154,9 +157,10 @@ class Sam(nn.Module):
         multimask : bool
             Three masks for an ambiguous prompt, or the single one.
         windows : sequence of Window, optional
-            The cells in which each prompt's object is. What lies outside is
-            seen more coarsely, as `samslice.model.views` says, and is in no
-            mask. The whole plane if left out.
+            The cells in which each prompt's object is; they grow to whole
+            blocks. What lies outside is in no mask, and is seen more coarsely,
+            as `samslice.model.views` says, if the plane can be cut into
+            blocks. The whole plane if left out.
 
         Returns
         -------
@@ -186,6 +190,9 @@ class Sam(nn.Module):
         if windows is None:
             return self._decode_everywhere(image_1nc, prompts, multimask)
         check_windows(windows, len(prompts), self.config.grid)
+        if self.config.grid % BLOCK_SIDE:
+            logits_bkhw, iou_bk = self._decode_everywhere(image_1nc, prompts, multimask)
+            return _keep_inside(logits_bkhw, windows), iou_bk
         return self._decode_inside(image_1nc[0], prompts, multimask, windows)
 
     def _cells_at_once(self, batch: int) -> int:
@@ -224,10 +231,11 @@ class Sam(nn.Module):
         image_table, code_table = with_blocks(image_nc), self.prompt_encoder.code_table()
         step = min(len(prompts), _prompts_at_once(self.device))
         cells = self._cells_at_once(step)
-        side, k = self.config.mask_size, self.mask_decoder.count(multimask)
-        logits_bkhw = torch.full((len(prompts), k, side, side), OUTSIDE_LOGIT, device=self.device)
-        iou_bk = torch.empty(len(prompts), k, device=self.device)
+        side, k = self.config.mask_size, self.mask_decoder.mask_count(multimask=multimask)
+        iou_bk = torch.empty(len(prompts), k, device=self.device, dtype=torch.float32)
+        logits_bkhw = iou_bk.new_full((*iou_bk.shape, side, side), OUTSIDE_LOGIT)
         sparse_btc = self.prompt_encoder.sparse_tokens(prompts)
+        windows = [whole_blocks(window) for window in windows]
         # Prompts of similar windows go together, as each is padded to the largest.
         order = sorted(range(len(prompts)), key=lambda b: area(windows[b]))
         for start in range(0, len(prompts), step):
@@ -236,23 +244,39 @@ class Sam(nn.Module):
             views = make_views([windows[b] for b in chosen], self.config.grid, self.device)
             dense_bnc = self.prompt_encoder.dense_tokens(masks_b1hw, views)
             counts_bn = views.log_count_bn.to(self.dtype)
-            parts = (torch.split(t, cells, 1) for t in (views.of(code_table), counts_bn))
+            parts = (torch.split(t, cells, 1) for t in (views.take(code_table), counts_bn))
             positions = [Positions(*part) for part in zip(*parts, strict=True)]
-            image_bnc = views.of(image_table) + dense_bnc
-            logits_bkm, iou_bk[chosen] = self.mask_decoder(
+            image_bnc = views.take(image_table) + dense_bnc
+            logits_bkm, iou = self.mask_decoder(
                 add_code(torch.split(image_bnc, cells, 1), positions),
                 positions,
                 sparse_btc[chosen],
                 multimask=multimask,
-                drawn=views.near,
+                drawn=views.n_near,
             )
+            iou_bk[chosen] = iou.float()
             for b, window, inside_km in zip(chosen, views.windows, logits_bkm, strict=True):
                 _put(inside_km, window, logits_bkhw[b])
         return logits_bkhw, iou_bk
+
+
+def _pixels(window: Window) -> tuple[slice, slice]:
+    """Low-resolution pixels of a window, 4 x 4 a cell."""
+    row0, col0, row1, col1 = (4 * n for n in window)
+    return slice(row0, row1), slice(col0, col1)
 
 
 def _put(inside_km: Tensor, window: Window, plane_khw: Tensor) -> None:
     """Put what was found in a window into its place."""
     row0, col0, row1, col1 = window
     image = to_image(inside_km[None, :, : 16 * area(window)], row1 - row0, col1 - col0)
-    plane_khw[:, 4 * row0 : 4 * row1, 4 * col0 : 4 * col1] = image[0]
+    plane_khw[:, *_pixels(window)] = image[0]
+
+
+def _keep_inside(logits_bkhw: Tensor, windows: Sequence[Window]) -> Tensor:
+    """Empty masks outside of windows."""
+    kept_bkhw = torch.full_like(logits_bkhw, OUTSIDE_LOGIT)
+    for kept_khw, plane_khw, window in zip(kept_bkhw, logits_bkhw, windows, strict=True):
+        there = (slice(None), *_pixels(window))
+        kept_khw[there] = plane_khw[there]
+    return kept_bkhw

@@ -59,7 +59,10 @@ class Positions(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some image positions: (B or 1, n, width), without and with their code."""
+    """Some image positions: (B or 1, n, width), without and with their code.
+
+    The third part is that of :class:`Positions`.
+    """
 
     image_bnc: Tensor
     coded_bnc: Tensor

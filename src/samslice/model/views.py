@@ -46,11 +46,11 @@ class Views:
     log_count_bn: Tensor
 
     @property
-    def near(self) -> int:
+    def n_near(self) -> int:
         """Rows that hold the windows' cells, in the largest of them."""
         return max(map(area, self.windows))
 
-    def of(self, table_mc: Tensor) -> Tensor:
+    def take(self, table_mc: Tensor) -> Tensor:
         """Take the prompts' rows of a table: (M, C) -> (B, n, C)."""
         # Five times as fast as indexing by two dimensions.
         rows = table_mc.index_select(0, self.index_bn.flatten())
@@ -65,11 +65,6 @@ def area(window: Window) -> int:
 
 def check_windows(windows: Sequence[Window], count: int, grid: int) -> None:
     """Raise ValueError unless there are `count` windows, none empty and all inside the plane."""
-    if grid % BLOCK_SIDE:
-        raise ValueError(
-            f"the embedding has {grid} x {grid} cells; windows need a multiple of {BLOCK_SIDE} "
-            "a side. Decode without windows."
-        )
     if len(windows) != count:
         raise ValueError(f"got {len(windows)} windows for {count} prompts; give one for each.")
     for window in windows:
@@ -81,7 +76,7 @@ def check_windows(windows: Sequence[Window], count: int, grid: int) -> None:
             )
 
 
-def _whole_blocks(window: Window) -> Window:
+def whole_blocks(window: Window) -> Window:
     """Grow a window until it holds whole blocks."""
     row0, col0, row1, col1 = window
     return (
@@ -109,7 +104,7 @@ def make_views(windows: Sequence[Window], grid: int, device: torch.device) -> Vi
     Views
         For a table of the plane's cells and then its blocks, as `with_blocks` makes it.
     """
-    windows = [_whole_blocks(window) for window in windows]
+    windows = [whole_blocks(window) for window in windows]
     cells = torch.arange(grid**2).view(grid, grid)
     blocks = grid**2 + torch.arange((grid // BLOCK_SIDE) ** 2).view(grid // BLOCK_SIDE, -1)
     rows, log_counts = [], []

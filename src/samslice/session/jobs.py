@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from samslice.engine.progress import Cancel, Cancelled
 from samslice.engine.propagate import iter_propagate
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from samslice.engine.options import PropagateOptions
-    from samslice.engine.predictor import Predictor
     from samslice.engine.types import PlaneStep, Prediction, Seed
     from samslice.session.overlay import LabelsOverlay
     from samslice.session.scene import Scene
@@ -261,7 +260,7 @@ def propagate(
     policy = scene.policy(view)
     yield None
     steps = iter_propagate(
-        cast("Predictor", ScenePredictor(scene, view, cancel)),
+        ScenePredictor(scene, view, cancel),
         scene.stack(view),
         seeds,
         options=options,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samslice.engine.progress import Cancel
-    from samslice.engine.types import Embedding, Prediction, Prompt
+    from samslice.engine.types import Embedding, Prediction, Prompt, Region
 
 
 _numbers = count()
@@ -315,6 +315,9 @@ class ScenePredictor:
         *,
         multimask: bool | None = None,
         refine: bool = False,
+        windows: Sequence[Region] | None = None,
     ) -> list[Prediction]:
         """Predict masks; see `Predictor.predict_many`."""
-        return self._predictor.predict_many(embedding, prompts, multimask=multimask, refine=refine)
+        return self._predictor.predict_many(
+            embedding, prompts, multimask=multimask, refine=refine, windows=windows
+        )
