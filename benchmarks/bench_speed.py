@@ -3,7 +3,8 @@
 A stack's objects get their ground-truth boxes and are propagated in one call, and
 then each in a call of its own, with the same embeddings, which are kept in `--cache`
 and are in neither time. Then the decoder alone: as many boxes of one plane in one
-call and one by one. Both ways of a row run in turn, `--repeat` times; the fastest
+call and one by one; and in one call with windows around them, against one by one on
+the whole plane. Both ways of a row run in turn, `--repeat` times; the fastest
 counts. The unit is objects times planes per second.
 
     python benchmarks/bench_speed.py --sets cells3d fibsem_gala_train
@@ -15,6 +16,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +24,7 @@ import torch
 import samslice as ss
 from evaluation import find_targets, sample
 from samslice.engine.normalize import fit_stack
+from samslice.engine.types import Box
 from samslice.weights import cache_dir
 from stacks import Stack, choose, find_shared, load
 
@@ -58,17 +61,35 @@ def propagation(predictor: ss.Predictor, stack: Stack, most: int) -> list[Callab
     return [lambda: carry(seeds), lambda: sum(carry([seed]) for seed in seeds)]
 
 
-def decoding(predictor: ss.Predictor, stack: Stack, most: int) -> list[Callable[[], int]]:
-    """Decode the boxes of one plane in one call, and in one each."""
+def decoding(
+    predictor: ss.Predictor, stack: Stack, most: int, room: float | None = None
+) -> list[Callable[[], int]]:
+    """Decode the boxes of one plane in one call, and in one each.
+
+    With `room`, in windows that are wider by this share of the boxes on each side.
+    """
     targets = find_targets(stack.labels, stack.planes)
     plane = max(stack.planes, key=lambda p: sum(p in t.boxes for t in targets))
     prompts = [ss.Prompt(box=t.boxes[plane]) for t in targets if plane in t.boxes][:most]
     embedding = predictor.encode(stack.image[plane], normalization=fit_stack(stack.image))
+    boxes = [prompt.box for prompt in prompts if prompt.box is not None]
+    windows = None if room is None else [widen(box, room, embedding.shape) for box in boxes]
 
     def each() -> int:
         return sum(predictor.predict(embedding, p) is not None for p in prompts)
 
-    return [lambda: len(predictor.predict_many(embedding, prompts)), each]
+    def together() -> int:
+        return len(predictor.predict_many(embedding, prompts, windows=windows))
+
+    return [together, each]
+
+
+def widen(box: Box, room: float, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Whole pixels of a plane that hold a box and some room around it."""
+    margins = [room * (box[a + 2] - box[a]) for a in (0, 1)]
+    row0, col0 = (max(int(box[a] - margins[a]), 0) for a in (0, 1))
+    row1, col1 = (min(int(box[a + 2] + margins[a]) + 1, shape[a]) for a in (0, 1))
+    return row0, col0, row1, col1
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -100,7 +121,11 @@ def main(argv: list[str] | None = None) -> None:
         policy = fit_stack(stack.image)
         for plane in stack.planes:
             predictor.encode(stack.image[plane], normalization=policy)
-        for name, make in (("propagate", propagation), ("decode boxes", decoding)):
+        for name, make in (
+            ("propagate", propagation),
+            ("decode boxes", decoding),
+            ("decode boxes in windows", partial(decoding, room=0.5)),
+        ):
             together, single = fastest(make(predictor, stack, args.objects), args.repeat)
             numbers = f"{together:.1f} | {single:.1f} | {together / single:.1f}"
             print(f"| {stack.name} | {name} | {numbers} |")
