@@ -28,6 +28,7 @@ class DiscModel:
         self.gate.set()
         self.entered = threading.Event()
         self.encoded = []
+        self.encoded_before = []  # planes that were encoded before each answer
         self.threads = set()
 
     def frame(self, shape):
@@ -44,6 +45,7 @@ class DiscModel:
         return [{"image": p[..., 0].astype(np.float32)} for p in pictures]
 
     def decode(self, features, prompts, frame, *, multimask, windows=None):
+        self.encoded_before.append(len(self.encoded))
         scale = SIZE / max(frame.shape)
         masks = [self._masks(p, scale, multimask) for p in prompts]
         return np.stack(masks), np.array([[0.9, 0.8, 0.7][: len(m)] for m in masks], np.float32)
